@@ -59,9 +59,9 @@ class Clock(TimerBase):
             self.now = to
         return self.now
 
-    def creep(self) -> i64:
-        """Somebody waits for the time by looking at it: move a little, more the longer it lasts; gives `now`."""
-        step: i64 = (self.now - self._spin_start) >> SPIN_SHIFT
+    def creep(self, since: i64) -> i64:
+        """Somebody has looked at the clock since `since`: move a little, more the longer it lasts; gives `now`."""
+        step: i64 = (self.now - since) >> SPIN_SHIFT
         if step < SPIN_STEP:
             step = SPIN_STEP
         self.now += step
@@ -78,7 +78,7 @@ class Clock(TimerBase):
         self._spin_reads += 1
         if self._spin_reads < SPIN_READS:
             return now
-        now = self.creep()
+        now = self.creep(self._spin_start)
         self._spin_at = now
         return now
 
@@ -102,7 +102,7 @@ class RealClock(Clock):
             self.now = now
         return self.now
 
-    def creep(self) -> i64:
+    def creep(self, since: i64) -> i64:
         """Real time passes by itself."""
         return self.advance(0)
 

@@ -121,12 +121,8 @@ def get_file(file: File) -> File:
     return file
 
 
-def fput(file: File) -> int:
-    """Let go of `file`; the last one releases it and gets release()'s result, others 0.  Linux: fs/file_table.c."""
-    count: i64 = file.f_count - 1
-    file.f_count = count
-    if count != 0:
-        return 0
+def __fput(file: File) -> int:
+    """The last holder has let go: tell who watches, and release.  Linux: fs/file_table.c."""
     watch = file.f_ep
     while watch is not None:
         following = watch.next_watch
@@ -134,6 +130,15 @@ def fput(file: File) -> int:
         watch = following
     file.f_ep = None
     return file.f_op.release(file)
+
+
+def fput(file: File) -> int:
+    """Let go of `file`; the last one releases it and gets release()'s result, others 0.  Linux: fs/file_table.c."""
+    count: i64 = file.f_count - 1
+    file.f_count = count
+    if count != 0:
+        return 0
+    return __fput(file)
 
 
 class FdTable:

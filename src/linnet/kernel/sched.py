@@ -37,6 +37,10 @@ TASK_UNINTERRUPTIBLE: Final = 2
 TASK_NORMAL: Final = 3
 TASK_DEAD: Final = 0x80
 
+FINE_WAIT: Final = 2_000_000  # ns; poll(2) counts whole ms
+SIGNAL_CHECK: Final = 0x3FFF  # look for a signal of the real machine every so many timers
+NOTHING: Final = compile('None', 'linnet', 'eval')
+
 SPIN_ROUNDS: Final = 1000  # rounds in which tasks only polled before virtual time creeps
 
 
@@ -141,6 +145,7 @@ class Scheduler:
         self.nr_alive: i64 = 0  # tasks alive and not daemon at their start
         self.nr_switches: i64 = 0
         self.running = False
+        self.nr_holders: i64 = 0  # see hold()
         self._next_pid = 1
         self._hub: greenlet | None = None
         self._rq_head: Task | None = None
@@ -150,9 +155,12 @@ class Scheduler:
         self._closing = False
         self._failed: BaseException | None = None
         self._until_done = False
-        self._spin: i64 = 0
+        self._spin: i64 = 0  # rounds on end in which tasks only polled, and when they began
+        self._spin_start: i64 = 0
+        self._nr_fired: i64 = 0
         self._works: deque[Work] = deque()
         self._fds: dict[int, FdEvent] = {}
+        self._masks: dict[int, int] = {}
         self._poll: os_select.poll | None = None
         self._wake_r = -1
         self._wake_w = -1
@@ -282,18 +290,32 @@ class Scheduler:
         """As call_soon(), from any thread: the loop is woken if it sleeps."""
         self._works.append(work)
         if self._wake_w >= 0:
-            os.write(self._wake_w, b'\0')
+            try:
+                os.write(self._wake_w, b'\0')
+            except BlockingIOError:
+                return  # the pipe is full of such calls: the loop will wake
+
+    def hold(self) -> None:
+        """A thread of the real machine will call: run() waits for it instead of returning when nothing is left."""
+        self._poller()
+        self.nr_holders += 1
+
+    def unhold(self) -> None:
+        """End a hold(); to be called in the loop's own thread (from work or a task)."""
+        self.nr_holders -= 1
 
     def register_fd(self, fd: int, event: FdEvent, mask: int = 1) -> None:
         """Call event.ready() when `fd` is ready for `mask` (poll(2) bits, POLLIN by default)."""
         poll = self._poller()
         self._fds[fd] = event
+        self._masks[fd] = mask
         poll.register(fd, mask)
 
     def unregister_fd(self, fd: int) -> None:
         """Stop watching `fd`; one that is not watched is no error."""
         if self._fds.pop(fd, None) is not None and self._poll is not None:
             self._poll.unregister(fd)
+            del self._masks[fd]
 
     def _poller(self) -> os_select.poll:
         poll = self._poll
@@ -317,10 +339,15 @@ class Scheduler:
 
     def _poll_fds(self, timeout_ns: i64) -> None:
         """Wait up to `timeout_ns` (0: look only; TIMER_NEVER: for ever) and deliver what is ready."""
+        poll = self._poller()
         ms: float | None = None
-        if timeout_ns != TIMER_NEVER:
+        if timeout_ns < FINE_WAIT:
+            ms = 0.0
+            if timeout_ns > 0:
+                self._fine_wait(timeout_ns)
+        elif timeout_ns != TIMER_NEVER:
             ms = float(timeout_ns) / 1e6
-        for fd, _mask in self._poller().poll(ms):
+        for fd, _mask in poll.poll(ms):
             if fd == self._wake_r:
                 os.read(fd, 4096)
                 continue
@@ -330,6 +357,14 @@ class Scheduler:
                 self.cpu.bh_disable += 1
                 event.ready()
                 local_bh_enable(self.cpu)
+
+    def _fine_wait(self, timeout_ns: i64) -> None:
+        """A wait shorter than poll(2) can measure: select(2) counts microseconds."""
+        reading = [fd for fd, mask in self._masks.items() if mask & 3 != 0 and fd < 1024]
+        writing = [fd for fd, mask in self._masks.items() if mask & 4 != 0 and fd < 1024]
+        if self._wake_r < 1024:
+            reading.append(self._wake_r)
+        os_select.select(reading, writing, [], float(timeout_ns) / 1e9)
 
     # -- the loop
 
@@ -381,6 +416,8 @@ class Scheduler:
         self._enter()
         self._until_done = until_done
         self._failed = None
+        if not self.clock.virtual:
+            self._poller()  # its pipe must be there before another thread may call
         bh: i64 = self.cpu.bh_disable
         try:
             self._loop(until)
@@ -418,10 +455,17 @@ class Scheduler:
             if self._poll is not None:
                 self._poll_fds(0)
             if self._expire(until) or self._stop != 0:
+                self._spin = 0
+                if not virtual and clock.now >= until:
+                    return
                 continue
             if self._rq_head is not None:
                 if ran and wakeups == self._nr_wakeups:
+                    if clock.now >= until:
+                        return
                     self._spun(until)
+                else:
+                    self._spin = 0
                 continue
             if self._works or cpu.pending != 0:
                 continue
@@ -444,6 +488,9 @@ class Scheduler:
             if timer.expires > clock.now:
                 clock.now = timer.expires
             ran = True
+            self._nr_fired += 1
+            if self._nr_fired & SIGNAL_CHECK == 0:
+                eval(NOTHING)  # compiled code never looks for signals: one step of the interpreter does
             cpu.bh_disable += 1
             timer.function()
             local_bh_enable(cpu)
@@ -460,6 +507,8 @@ class Scheduler:
     def _spun(self, until: i64) -> None:
         """A round in which tasks only polled: after many of them let virtual time creep."""
         clock = self.clock
+        if self._spin == 0:
+            self._spin_start = clock.now
         self._spin += 1
         if self._spin < SPIN_ROUNDS or not clock.virtual:
             return
@@ -467,7 +516,7 @@ class Scheduler:
         if until < target:
             target = until
         before: i64 = clock.now
-        if clock.creep() > target and target > before:
+        if clock.creep(self._spin_start) > target and target > before:
             clock.now = target
 
     def _idle(self, until: i64) -> bool:
@@ -477,13 +526,13 @@ class Scheduler:
             if until != TIMER_NEVER:
                 clock.advance(until)
                 return False
-            if self._fds:
+            if self._fds or self.nr_holders > 0:
                 self._poll_fds(TIMER_NEVER)
                 return True
             return False
         if clock.now >= until:
             return False
-        if clock.nr_pending == 0 and until == TIMER_NEVER and not self._fds:
+        if clock.nr_pending == 0 and until == TIMER_NEVER and not self._fds and self.nr_holders == 0:
             return False
         wake_at: i64 = clock.next_expiry()
         if until < wake_at:

@@ -18,6 +18,7 @@ ETH_P_IPV6: Final = 0x86DD
 ETH_P_802_3_MIN: Final = 0x0600
 ETH_P_ALL: Final = 0x0003
 ETH_P_802_2: Final = 0x0004
+ETH_P_802_3: Final = 0x0001
 
 ARPHRD_ETHER: Final = 1
 ARPHRD_LOOPBACK: Final = 772

@@ -164,6 +164,7 @@ class NetDevice:
         self.ptype_all: list[PacketType] = []
         self.queue_xmit: DevQueueXmit = DevQueueXmit()
         self.in_dev: InDevice | None = None  # IPv4's half (net/ipv4/devinet.py)
+        self.no_queue: bool = False  # Linux: IFF_NO_QUEUE
         self.carrier: bool = True
         self.registered: bool = False
 
@@ -201,6 +202,10 @@ class GroCallbacks:
     def gro_complete(self, skb: SkBuff, nhoff: i64) -> int:
         """See the class."""
         raise AssertionError('a receive offload completes')
+
+    def gso_segment(self, skb: SkBuff, features: i64) -> list[SkBuff]:
+        """See the class: data is at the protocol's own header. The caller keeps skb; an empty list where it cannot be cut."""
+        raise AssertionError('a send offload segments')
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

@@ -80,7 +80,10 @@ class SkBuff:
         self.truesize: i64 = 0
         self.users: i64 = 1
         self.cloned: bool = False
+        self.has_data: bool = False  # counted in skbuff_small_head; a clone is not
         self.fclone: bool = False  # the data is also held by a socket's queue (a TCP transmit clone)
+        self.fclone_orig: SkBuff | None = None  # of a TCP transmit clone: the skb in the retransmission queue
+        self.fclone_busy: i64 = 0  # of the latter: transmit clones that this host has not let go of yet
         self.destructor: SkbDestructor | None = None
         self.dev: NetDevice | None = None
         self.skb_iif: i64 = 0
@@ -126,6 +129,7 @@ class SkBuff:
         self.sacked: i64 = 0  # TCPCB_*
         self.eor: bool = False
         self.when: i64 = 0  # ns, start of the connection's clock at the first transmission (0: never sent)
+        self.tcp_tw_isn: i64 = 0  # a SYN that reopens a connection from TIME_WAIT: the sequence number to start with
         # rate sampling (Linux: TCP_SKB_CB(skb)->tx)
         self.tx_delivered: i64 = 0
         self.tx_delivered_ce: i64 = 0

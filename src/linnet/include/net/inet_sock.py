@@ -46,6 +46,7 @@ class InetSock(Sock):
         self.transparent: bool = False
         self.nodefrag: bool = False
         self.bind_address_no_port: bool = False
+        self.local_port_range: i64 = 0  # IP_LOCAL_PORT_RANGE: low | high << 16, 0: the host's
         self.is_icsk: bool = False
         self.cmsg_flags: i64 = 0
         self.cork_fl: Flowi4 = Flowi4()  # Linux: inet->cork.fl

@@ -85,6 +85,8 @@ class FibInfo:
         self.fib_prefsrc: i64 = 0
         self.fib_priority: i64 = 0
         self.fib_flags: i64 = 0
+        self.fib_dead: bool = False  # gone from the tables, or about to
+        self.fib_treeref: i64 = 0  # routes that use it
         self.fib_metrics: dict[int, int] = {}  # RTAX_* -> value
 
 

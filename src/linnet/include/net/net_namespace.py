@@ -50,7 +50,7 @@ class World:
 
 
 class Net:
-    """Linux: struct net. Made by net/core/net_namespace.py:copy_net_ns, which lets every subsystem register itself."""
+    """Linux: struct net. Made by net/boot.py:new_net, which lets every subsystem register itself."""
 
     def __init__(self, world: World, name: str) -> None:
         self.world: World = world
@@ -71,6 +71,7 @@ class Net:
         self.loopback_dev: NetDevice | None = None
         self.ptype_all: list[PacketType] = []
         self.ptype_base: dict[int, PacketType] = {}  # ETH_P_* -> handler for all devices
+        self.ptype_more: list[PacketType] = []  # further handlers of protocols, and those for one device
         self.offload_base: dict[int, GroCallbacks] = {}  # ETH_P_* -> receive offload
         self.inet_offloads: dict[int, GroCallbacks] = {}  # IP protocol -> receive offload
         self.netdev_chain: list[NotifierBlock] = []  # devices up, down, changed

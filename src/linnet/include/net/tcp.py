@@ -357,6 +357,7 @@ class TcpSock(InetConnectionSock):
         self.tlp_retrans: bool = False
         self.tlp_high_seq: i64 = 0
         self.tcp_clock_cache: i64 = 0
+        self.tcp_wstamp_ns: i64 = 0  # when the last segment was sent
         self.tcp_mstamp: i64 = 0  # ns: the clock as of the segment or call in hand
         self.srtt_us: i64 = 0
         self.mdev_us: i64 = 0
@@ -395,6 +396,7 @@ class TcpSock(InetConnectionSock):
         self.rate_delivered: i64 = 0
         self.rate_interval_us: i64 = 0
         self.rate_app_limited: bool = False
+        self.ack_rs: RateSample = RateSample()  # of the ACK in hand (Linux: on tcp_ack's stack)
         self.tcp_rtx_queue: SkBuffHead = SkBuffHead()  # sent, not acknowledged; sk_write_queue: not sent yet
         self.out_of_order_queue: SkBuffHead = SkBuffHead()  # by seq
         self.ooo_last_skb: SkBuff | None = None

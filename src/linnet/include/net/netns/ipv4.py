@@ -145,6 +145,9 @@ class NetnsIpv4:
         self.inet_protos: dict[int, NetProtocol] = {}  # IP protocol -> handler
         self.tcp_hashinfo: InetHashinfo | None = None
         self.tcp_prot: Proto | None = None
+        self.udp_prot: Proto | None = None
+        self.raw_prot: Proto | None = None
+        self.ping_prot: Proto | None = None
         self.congestion_controls: dict[str, TcpCongestionOps] = {}
         self.udp_table: dict[int, list[Sock]] = {}  # local port -> sockets
         self.raw_v4_hash: dict[int, list[Sock]] = {}  # IP protocol -> sockets
@@ -166,6 +169,8 @@ class NetnsIpv4:
         self.ip_output: DstOutput | None = None
         self.ip_mc_output: DstOutput | None = None
         self.ip_rt_bug: DstOutput | None = None
+        self.dst_discard_out: DstOutput | None = None
+        self.dst_discard_in: DstInput | None = None
         self.ip_local_deliver: DstInput | None = None
         self.ip_forward: DstInput | None = None
         self.ip_error: DstInput | None = None

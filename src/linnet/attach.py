@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One host attached to the real world through a TUN or TAP device, in real time.
+
+    with Attached(tun='linnet0', addr='10.77.0.2/24') as host:
+        host.spawn(['-m', 'http.server', '8000'])
+        host.run()
+
+The kernel's side of a device that this makes gets the subnet's other address and is brought up, so that `curl http://10.77.0.2:8000/` works
+at once; a device that was there before is left as it is.
+"""
+from __future__ import annotations
+
+import fcntl
+import random
+import socket
+import struct
+from pathlib import Path
+from types import TracebackType
+
+from linnet import units
+from linnet.drivers.net.pcap import PcapTap
+from linnet.drivers.net.tun import tun_open
+from linnet.include.linux.inet import in_aton, in_ntoa, inet_make_mask
+from linnet.include.net.ip_fib import RT_SCOPE_LINK, FibConfig
+from linnet.kernel.clock import RealClock
+from linnet.lab import python_command
+from linnet.net.boot import new_net, new_world
+from linnet.net.core.dev import dev_open, dev_set_mtu
+from linnet.net.ipv4.devinet import inet_addr_add
+from linnet.net.ipv4.fib_frontend import fib_add_route
+from linnet.program import patches
+from linnet.program.runtime import Program, Runtime
+
+SIOCSIFADDR, SIOCSIFNETMASK, SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFMTU = 0x8916, 0x891C, 0x8913, 0x8914, 0x8922
+IFF_UP, IFF_RUNNING = 0x1, 0x40
+
+
+def kernel_address(cidr: str) -> str:
+    """The address that the kernel's side gets by default: the subnet's first, or its second where we have the first."""
+    addr, bits = units.prefix(cidr)
+    base = addr & int(inet_make_mask(bits))
+    return in_ntoa(base + 1 if addr != base + 1 else base + 2)
+
+
+def configure_kernel_side(name: str, addr: str, bits: int, mtu: int) -> None:
+    """Give the kernel's interface an address and bring it up, as `ip addr add` and `ip link set up` do."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        def request(code: int, payload: bytes) -> bytes:
+            return fcntl.ioctl(sock, code, struct.pack('16s24s', name.encode(), payload))
+
+        def inet(value: int) -> bytes:
+            return struct.pack('=HH4s', socket.AF_INET, 0, value.to_bytes(4, 'big'))
+        request(SIOCSIFMTU, struct.pack('i', mtu))
+        request(SIOCSIFADDR, inet(in_aton(addr)))
+        request(SIOCSIFNETMASK, inet(int(inet_make_mask(bits))))
+        flags = struct.unpack_from('H', request(SIOCGIFFLAGS, b''), 16)[0]
+        request(SIOCSIFFLAGS, struct.pack('H', flags | IFF_UP | IFF_RUNNING))
+
+
+class Attached:
+    """A host on a TUN (or TAP) device. addr: its own address with the prefix length; gateway: where its default route goes (default: the
+    kernel's side); kernel_addr: the kernel's side's address, '' to leave that side alone.
+
+    PermissionError says which command grants the rights where they are missing.
+    """
+
+    def __init__(self, *, tun: str | None = None, tap: str | None = None, addr: str = '10.77.0.2/24', gateway: str | None = None,
+                 kernel_addr: str | None = None, mtu: int = 1500, offload: bool = True, seed: int | None = None,
+                 hostname: str = 'linnet') -> None:
+        if (tun is None) == (tap is None):
+            raise ValueError('give either tun=NAME or tap=NAME')
+        name = tun if tun is not None else tap
+        assert name is not None
+        existed = Path('/sys/class/net', name).exists()
+        self.world = new_world(RealClock(), random.SystemRandom().getrandbits(64) if seed is None else seed)
+        self.runtime = Runtime(self.world)
+        self.net = new_net(self.world, hostname)
+        self.dev = tun_open(self.net, name, tap is not None, offload)
+        own, bits = units.prefix(addr)
+        peer = kernel_addr if kernel_addr is not None else kernel_address(addr)
+        if not existed and peer:
+            configure_kernel_side(name, peer, bits, mtu)
+        if mtu != 1500:
+            dev_set_mtu(self.dev, mtu)
+        dev_open(self.dev)
+        error = inet_addr_add(self.dev, own, bits)
+        if error:
+            raise OSError(-error, f'cannot give {addr} to {name}')
+        self._default_route(gateway or peer)
+        self.runtime.names.add(hostname, own)
+        self.taps: list[PcapTap] = []
+        patches.install()
+
+    def _default_route(self, gateway: str) -> None:
+        cfg = FibConfig()
+        if gateway:
+            cfg.fc_gw = in_aton(gateway)
+        else:
+            cfg.fc_scope, cfg.fc_oif = RT_SCOPE_LINK, self.dev.ifindex
+        error = fib_add_route(self.net, cfg)
+        if error:
+            raise OSError(-error, f'default route through {gateway} refused')
+
+    def __enter__(self) -> Attached:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def spawn(self, target: list[str], *, daemon: bool = False) -> Program:
+        """Start what would follow `python` on a command line."""
+        fn, argv = python_command(target)
+        return self.runtime.spawn(self.net, fn, name=Path(argv[0]).name, argv=argv, daemon=daemon, check=False)
+
+    def pcap(self, path: str | Path) -> PcapTap:
+        """Capture what passes the device."""
+        tap = PcapTap(str(path), [self.dev])
+        self.taps.append(tap)
+        return tap
+
+    def run(self) -> None:
+        """Serve until every program has ended."""
+        patches.sweep()
+        self.world.sched.run_until_done()
+
+    def close(self) -> None:
+        """End the programs, let go of the device."""
+        self.world.sched.kill_all()
+        for tap in self.taps:
+            tap.close()
+        self.dev.netdev_ops.ndo_stop(self.dev)
+        self.world.sched.close()
+

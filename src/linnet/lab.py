@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lab: a small internet in one process, in virtual time. Hosts, routers and links; programs on hosts; run until all is done.
+
+    with Lab(seed=1) as lab:
+        client, router, server = lab.host('client'), lab.router('router'), lab.host('server')
+        lab.link(client, router, rate='100mbit', delay='10ms')
+        lab.link(router, server, rate='100mbit', delay='10ms', loss='1 %')
+        server.spawn(serve, daemon=True)
+        client.spawn(fetch)
+        lab.run()
+
+Equal seeds give equal packets at equal nanoseconds. Addresses are given per link out of 198.18.0.0/15 (RFC 2544: routed nowhere), and
+routes are found when the lab first runs; both can be set by hand. Programs find the other hosts by their names.
+"""
+from __future__ import annotations
+
+import random
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from linnet import topology, units
+from linnet.drivers.net.pcap import PcapTap
+from linnet.drivers.net.veth import veth_newlink
+from linnet.drivers.net.wire import WireParams, wire_newlink, wire_set_params
+from linnet.include.linux.inet import in_ntoa, inet_make_mask
+from linnet.include.linux.netdevice import NetDevice
+from linnet.include.linux.sched import Process
+from linnet.include.net.ip_fib import RT_SCOPE_LINK, FibConfig
+from linnet.include.net.net_namespace import Net
+from linnet.kernel.clock import Clock, VirtualClock
+from linnet.kernel.sched import Deadlock
+from linnet.net.boot import new_net, new_world
+from linnet.net.core.dev import dev_close, dev_open, dev_set_mtu
+from linnet.net.ipv4.devinet import inet_addr_add
+from linnet.net.ipv4.fib_frontend import fib_add_route, fib_del_route
+from linnet.program import patches
+from linnet.program.runtime import Program, Runtime
+
+
+class Port:
+    """One end of a link: the device, and its address where it has one."""
+
+    def __init__(self, host: Host, dev: NetDevice) -> None:
+        self.host = host
+        self.dev = dev
+        self.peer: Port = self
+        self.addr = 0
+        self.prefixlen = 0
+
+    @property
+    def subnet(self) -> tuple[int, int] | None:
+        """(network, prefix length), or None without an address."""
+        if not self.addr:
+            return None
+        return self.addr & int(inet_make_mask(self.prefixlen)), self.prefixlen
+
+    def __repr__(self) -> str:
+        return f'<Port {self.host.name}:{self.dev.name} {in_ntoa(self.addr)}/{self.prefixlen}>'
+
+
+class Host:
+    """A machine in the lab: a network stack of its own, and the programs on it."""
+
+    def __init__(self, lab: Lab, name: str, net: Net, forwards: bool) -> None:
+        self.lab = lab
+        self.name = name
+        self.net = net
+        self.forwards = forwards
+        self.ports: list[Port] = []
+        self.static_routes = False
+        self.kernel = Process(net, 'kernel', 0)  # for calls that belong to no program
+
+    def __repr__(self) -> str:
+        return f'<Host {self.name} {" ".join(in_ntoa(p.addr) for p in self.ports)}>'
+
+    # -- addresses and routes
+
+    @property
+    def addr(self) -> str:
+        """The host's first address; RuntimeError where it has none yet."""
+        for port in self.ports:
+            if port.addr:
+                return in_ntoa(port.addr)
+        raise RuntimeError(f'host {self.name!r} has no address: link it to another first')
+
+    def port(self, to: Host | str) -> Port:
+        """The host's end of its link to another host (or by device name)."""
+        for port in self.ports:
+            if to in (port.peer.host, port.peer.host.name, port.dev.name):
+                return port
+        raise KeyError(f'host {self.name!r} has no link to {to!r}; it has {[p.peer.host.name for p in self.ports]}')
+
+    def address(self, dev: Port | str, cidr: str) -> None:
+        """Give a device an address, as `ip addr add CIDR dev DEV`."""
+        port = dev if isinstance(dev, Port) else self.port(dev)
+        addr, bits = units.prefix(cidr)
+        error = inet_addr_add(port.dev, addr, bits)
+        if error:
+            raise OSError(-error, f'cannot give {cidr} to {port.dev.name} of {self.name}')
+        if not port.addr:
+            port.addr, port.prefixlen = addr, bits
+        self.lab.runtime.names.add(self.name, addr)
+
+    def route(self, to: str, *, via: str | None = None, dev: str | None = None, metric: int = 0, mtu: int = 0) -> None:
+        """Add a route, as `ip route add TO via VIA dev DEV metric N mtu N`. The host then gets no default routes of the lab's."""
+        self.static_routes = True
+        self._change_route(fib_add_route, to, via, dev, metric, mtu)
+
+    def unroute(self, to: str, *, via: str | None = None, dev: str | None = None, metric: int = 0) -> None:
+        """Remove a route."""
+        self._change_route(fib_del_route, to, via, dev, metric, 0)
+
+    def _change_route(self, change: Callable[[Net, FibConfig], int], to: str, via: str | None, dev: str | None, metric: int,
+                      mtu: int) -> None:
+        cfg = FibConfig()
+        cfg.fc_dst, cfg.fc_dst_len = units.network(to)
+        if via is not None:
+            cfg.fc_gw = units.prefix(via)[0]
+        else:
+            cfg.fc_scope = RT_SCOPE_LINK
+        if dev is not None:
+            cfg.fc_oif = self.port(dev).dev.ifindex
+        cfg.fc_priority = metric
+        if mtu:
+            cfg.fc_mx[2] = mtu
+        error = change(self.net, cfg)
+        if error:
+            raise OSError(-error, f'route {to} via {via} dev {dev} on {self.name} refused')
+
+    # -- programs
+
+    def spawn(self, target: Callable[..., object] | list[str] | str, *args: Any, name: str | None = None, daemon: bool = False,
+              check: bool = True) -> Program:
+        """Start a program; it runs when the lab does.
+
+        target: a function (called with args), or what would follow `python` on a command line: ['-m', 'http.server', '8000'] or
+        ['client.py', 'arg']. daemon: the lab's run() does not wait for it (a server). check: an exception in it is raised by run().
+        """
+        if callable(target):
+            fn, argv = (lambda: target(*args)), [getattr(target, '__name__', 'program')]
+        else:
+            fn, argv = python_command([target] if isinstance(target, str) else target)
+        return self.lab.runtime.spawn(self.net, fn, name=name or Path(argv[0]).name, argv=argv, daemon=daemon, check=check)
+
+    # -- knobs and figures
+
+    def sysctl(self, name: str, value: object = None) -> str:
+        """Read a sysctl by Linux's name ('net.ipv4.tcp_rmem'), or set it."""
+        if value is not None:
+            self.net.sysctl.set(name, str(value))
+        return self.net.sysctl.get(name)
+
+    def counter(self, name: str) -> int:
+        """One SNMP counter by nstat's name ('TcpRetransSegs')."""
+        return self.net.mib.get(name)
+
+    def nstat(self) -> dict[str, int]:
+        """The counters that are not zero, by nstat's names."""
+        return {name: value for name, value in self.net.mib.as_dict().items() if value}
+
+
+class Link:
+    """A cable between two hosts. set() changes it while the lab runs; down() and up() pull and plug it."""
+
+    def __init__(self, a: Port, b: Port, params: tuple[WireParams, WireParams] | None) -> None:
+        self.a, self.b = a, b
+        self.params = params
+
+    def __repr__(self) -> str:
+        return f'<Link {self.a.host.name}:{self.a.dev.name} - {self.b.host.name}:{self.b.dev.name}>'
+
+    def set(self, *, direction: Host | None = None, **values: Any) -> None:
+        """Change rate, delay, jitter, loss, duplicate, reorder, corrupt; from one end only where direction (the sender) is given."""
+        if self.params is None:
+            raise ValueError(f'{self} is a veth pair: it has no rate, delay or loss; make it with one of them given')
+        for port, params in zip((self.a, self.b), self.params, strict=True):
+            if direction is None or port.host is direction:
+                apply(params, values)
+                wire_set_params(port.dev, params)
+
+    def down(self) -> None:
+        """Take both devices down."""
+        dev_close(self.a.dev)
+        dev_close(self.b.dev)
+
+    def up(self) -> None:
+        """Bring both devices up again."""
+        dev_open(self.a.dev)
+        dev_open(self.b.dev)
+
+
+def apply(params: WireParams, values: dict[str, Any]) -> None:
+    """Put a link's properties, as people write them, into what the wire driver reads."""
+    for name, value in values.items():
+        if name == 'rate':
+            params.rate_bps = units.rate(value)
+        elif name in ('delay', 'jitter'):
+            setattr(params, name + '_ns', units.time_ns(value))
+        elif name in ('loss', 'duplicate', 'reorder', 'corrupt'):
+            setattr(params, name, units.share(value))
+        else:
+            raise TypeError(f'a link has no property {name!r}; it has rate, delay, jitter, loss, duplicate, reorder, corrupt')
+
+
+class Lab:
+    """See the file. seed: every random choice of the world follows from it. subnets: what links take their /prefixlen from."""
+
+    def __init__(self, *, seed: int = 0, subnets: str = '198.18.0.0/15', prefixlen: int = 24, clock: Clock | None = None) -> None:
+        self.world = new_world(clock or VirtualClock(), seed)
+        self.seed = seed
+        self.runtime = Runtime(self.world)
+        self.hosts: dict[str, Host] = {}
+        self.links: list[Link] = []
+        self.taps: list[PcapTap] = []
+        base, bits = units.network(subnets)
+        if not bits <= prefixlen <= 30:
+            raise ValueError(f'prefixlen {prefixlen} does not fit: subnets {subnets} and two hosts a link ask for {bits} to 30')
+        self._subnet, self._subnets_end, self._prefixlen = base, base + (1 << (32 - bits)), prefixlen
+        self._routed = False
+        patches.install()
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # -- building
+
+    def host(self, name: str, *, forward: bool = False) -> Host:
+        """A new host. forward: it is a router."""
+        if name in self.hosts:
+            raise ValueError(f'there is a host named {name!r} already')
+        net = new_net(self.world, name)
+        host = Host(self, name, net, forward)
+        if forward:
+            net.ipv4.sysctl_ip_forward = 1
+        self.hosts[name] = host
+        return host
+
+    def router(self, name: str) -> Host:
+        """A host that forwards."""
+        return self.host(name, forward=True)
+
+    def link(self, a: Host | str, b: Host | str, *, subnet: str | None = None, mtu: int = 1500, **properties: Any) -> Link:
+        """Join two hosts.
+
+        properties: rate ('100mbit'), delay ('10ms', one way), jitter, loss, duplicate, reorder, corrupt ('1 %'), the same both ways (see
+        Link.set). With none of them the link is a veth pair: no rate, no delay, and packets cross within the sender's call.
+        subnet: its network; '' for a link without addresses.
+        """
+        ends = [self.hosts[h] if isinstance(h, str) else h for h in (a, b)]
+        names = [f'eth{len(h.ports)}' for h in ends]
+        params = None
+        if properties:
+            params = WireParams(), WireParams()
+            for p in params:
+                apply(p, properties)
+            devs = wire_newlink(ends[0].net, names[0], ends[1].net, names[1], params[0], params[1])
+        else:
+            devs = veth_newlink(ends[0].net, names[0], ends[1].net, names[1])
+        ports = [Port(host, dev) for host, dev in zip(ends, devs, strict=True)]
+        for port, peer in ((ports[0], ports[1]), (ports[1], ports[0])):
+            port.peer = peer
+            port.host.ports.append(port)
+            if mtu != 1500:
+                dev_set_mtu(port.dev, mtu)
+            dev_open(port.dev)
+        if subnet != '':
+            base, bits = units.network(subnet) if subnet else self._next_subnet()
+            for i, port in enumerate(ports):
+                port.host.address(port, f'{in_ntoa(base + 1 + i)}/{bits}')
+        link = Link(ports[0], ports[1], params)
+        self.links.append(link)
+        return link
+
+    def _next_subnet(self) -> tuple[int, int]:
+        base = self._subnet
+        self._subnet += 1 << (32 - self._prefixlen)
+        if self._subnet > self._subnets_end:
+            raise ValueError(f'no subnet is left for link {len(self.links) + 1}: give the lab a larger prefixlen '
+                             f'(it is {self._prefixlen}), or the link a subnet')
+        return base, self._prefixlen
+
+    def _route(self) -> None:
+        for host in self.hosts.values():
+            if host.static_routes:
+                continue
+            for net, bits, gateway in topology.routes(host):
+                cfg = FibConfig()
+                cfg.fc_dst, cfg.fc_dst_len, cfg.fc_gw = net, bits, gateway
+                fib_add_route(host.net, cfg)
+
+    def pcap(self, path: str | Path, *ports: Port, comments: bool = False) -> PcapTap:
+        """Capture what passes the given ports (all, without any) into a pcapng file. comments: with each packet's call path."""
+        devs = [p.dev for p in ports] or [p.dev for h in self.hosts.values() for p in h.ports]
+        tap = PcapTap(str(path), devs, comments=comments)
+        self.taps.append(tap)
+        return tap
+
+    # -- running
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the lab's start."""
+        return int(self.world.clock.now) / 1e9
+
+    def run(self, until: float | str | None = None) -> float:
+        """Run until every program that is no daemon has ended, or virtual time `until` (seconds or '90s'). Returns the time.
+
+        What a program raised (spawned with check) is raised here. Deadlock: some program waits, and nothing can ever happen again.
+        """
+        if not self._routed:
+            self._routed = True
+            self._route()
+        patches.sweep()
+        state = random.getstate()
+        random.seed(self.seed)
+        try:
+            limit = None if until is None else units.time_ns(until)
+            done = self.world.sched.run_until_done(limit) if limit is None or self._has_programs() else self._run_for(limit)
+        finally:
+            random.setstate(state)
+        if not done and limit is None:
+            waiting = [(t, t.wait_what) for t in self.world.sched.tasks.values() if not t.daemon]
+            raise Deadlock(waiting)
+        return self.now
+
+    def _has_programs(self) -> bool:
+        return self.world.sched.nr_alive > 0
+
+    def _run_for(self, limit: int) -> bool:
+        self.world.sched.run(limit)
+        return True
+
+    def live_objects(self) -> dict[str, int]:
+        """What the slab caches count as alive: {'TCP': 2, ...}. Empty when nothing has leaked and nothing is open."""
+        return self.world.slab.active()
+
+    def close(self) -> None:
+        """End all programs, let the network come to rest (TIME_WAIT runs out in virtual time), close the captures."""
+        self.world.sched.kill_all()
+        for tap in self.taps:
+            tap.close()
+        self.taps.clear()
+
+
+def python_command(argv: list[str]) -> tuple[Callable[[], object], list[str]]:
+    """(function, sys.argv) of what follows `python` on a command line: -m MODULE ARGS, -c CODE ARGS, or FILE ARGS."""
+    if not argv:
+        raise ValueError('no program given; give what would follow "python": ["-m", "http.server"] or ["prog.py", "arg"]')
+    if argv[0] in ('python', 'python3', sys.executable):
+        argv = argv[1:]
+    if argv and argv[0] == '-m' and len(argv) > 1:
+        return (lambda: runpy.run_module(argv[1], run_name='__main__', alter_sys=True)), argv[1:]
+    if argv and argv[0] == '-c' and len(argv) > 1:
+        return (lambda: exec(compile(argv[1], '<string>', 'exec'), {'__name__': '__main__'})), ['-c', *argv[2:]]
+    if not argv or argv[0].startswith('-') or not Path(argv[0]).is_file():
+        raise ValueError(f'cannot run {argv!r}: give -m MODULE, -c CODE, or a Python file that exists')
+    return (lambda: runpy.run_path(argv[0], run_name='__main__')), list(argv)

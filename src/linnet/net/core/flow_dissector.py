@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flows: the hash of a packet's addresses and ports, and the transmit queue that follows from it.
+
+All packets of a flow take one queue, so that they stay in order.
+"""
+from __future__ import annotations
+
+from mypy_extensions import i64
+
+from linnet.include.linux.netdevice import NetDevice, NetdevQueue, netdev_get_tx_queue
+from linnet.include.linux.skbuff import SkBuff
+
+
+def flow_hash(net_secret: i64, saddr: i64, daddr: i64, ports: i64, protocol: i64) -> i64:
+    """31 bits that depend on all of it (multiply and fold; for spreading load, not against attackers)."""
+    h = (saddr * 0x9E3779B1 + net_secret) & 0xFFFFFFFF
+    h = ((h ^ daddr) * 0x85EBCA77) & 0xFFFFFFFF
+    h ^= h >> 15
+    h = ((h ^ ports) * 0xC2B2AE3D) & 0xFFFFFFFF
+    h = ((h ^ protocol) * 0x27D4EB2F) & 0xFFFFFFFF
+    h ^= h >> 13
+    return h & 0x7FFFFFFF
+
+
+def skb_get_hash(skb: SkBuff, net_secret: i64) -> i64:
+    """The packet's flow hash, computed once.  Linux: include/linux/skbuff.h."""
+    h = skb.hash
+    if h == 0:
+        h = flow_hash(net_secret, skb.saddr, skb.daddr, (skb.sport << 16) | skb.dport, skb.ip_protocol) | 1
+        skb.hash = h
+    return h
+
+
+def netdev_pick_tx(dev: NetDevice, skb: SkBuff) -> NetdevQueue:
+    """Choose the transmit queue: the driver's choice, else by the flow's hash.  Linux: net/core/flow_dissector.c (3.19)."""
+    index: i64 = 0
+    if dev.real_num_tx_queues > 1:
+        index = dev.netdev_ops.ndo_select_queue(dev, skb)
+        if index < 0:
+            index = (skb_get_hash(skb, dev.net.hash_mix) * dev.real_num_tx_queues) >> 31
+    skb.queue_mapping = index
+    return netdev_get_tx_queue(dev, index)

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A SYN comes to a listener: tcp_conn_request makes a request of it, hashes it and sends the SYN-ACK.
+
+It is turned away where the accept queue is full (ListenOverflows) or too many handshakes are open (TCPReqQFullDrop); either
+counts as ListenDrops, and the client will send its SYN again. Above tcp_minisocks, which sizes the window of the SYN-ACK.
+"""
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from linnet.include.linux.skbuff import SkBuff
+from linnet.include.net.dropreason import (
+    SKB_DROP_REASON_IP_OUTNOROUTES,
+    SKB_DROP_REASON_TCP_LISTEN_OVERFLOW,
+    SKB_DROP_REASON_TCP_REQQFULL,
+)
+from linnet.include.net.request_sock import RequestSock, RequestSockOps
+from linnet.include.net.snmp import LINUX_MIB_LISTENOVERFLOWS, LINUX_MIB_TCPREQQFULLDROP, NET_INC_STATS
+from linnet.include.net.sock import sock_net
+from linnet.include.net.tcp import (
+    TCP_MSS_DEFAULT,
+    TCP_TIMEOUT_INIT,
+    TCPHDR_CWR,
+    TCPHDR_ECE,
+    U32,
+    TcpOptionsReceived,
+    TcpSock,
+)
+from linnet.include.net.tcp_states import TCP_NEW_SYN_RECV
+from linnet.net.core.request_sock import reqsk_alloc, reqsk_free, reqsk_put, sk_acceptq_is_full
+from linnet.net.ipv4.inet_connection_sock import count_listen_drop, inet_csk_reqsk_queue_hash_add
+from linnet.net.ipv4.tcp_input_opt import tcp_parse_options
+from linnet.net.ipv4.tcp_minisocks import tcp_openreq_init_rwin
+
+LINUX_FILE: Final = 'net/ipv4/tcp_input.c'
+
+
+def inet_reqsk_alloc(ops: RequestSockOps, sk_listener: TcpSock) -> RequestSock:
+    """A request in TCP_NEW_SYN_RECV.  Linux: net/ipv4/tcp_input.c."""
+    req = reqsk_alloc(ops, sk_listener)
+    req.sk_state = TCP_NEW_SYN_RECV
+    req.timeout = TCP_TIMEOUT_INIT
+    return req
+
+
+def tcp_openreq_init(req: RequestSock, opt: TcpOptionsReceived, skb: SkBuff, sk: TcpSock) -> None:
+    """Take what the SYN says.  Linux: net/ipv4/tcp_input.c."""
+    req.rsk_rcv_wnd = 0
+    req.rcv_isn = skb.seq
+    req.rcv_nxt = (skb.seq + 1) & U32
+    req.snt_synack = 0
+    req.last_oow_ack_time = 0
+    req.mss = opt.mss_clamp
+    req.ts_recent = opt.rcv_tsval if opt.saw_tstamp else 0
+    req.tstamp_ok = opt.tstamp_ok
+    req.sack_ok = opt.sack_ok != 0
+    req.snd_wscale = opt.snd_wscale
+    req.wscale_ok = opt.wscale_ok
+    req.acked = False
+    req.ecn_ok = False
+    req.ir_rmt_port = skb.sport
+    req.ir_num = skb.dport
+    req.sk_dport = skb.sport
+    req.sk_num = skb.dport
+    req.ir_mark = sk.sk_mark
+    req.sk_bound_dev_if = sk.sk_bound_dev_if
+
+
+def tcp_ecn_create_request(req: RequestSock, skb: SkBuff, sk: TcpSock) -> None:
+    """Does the SYN ask for ECN, and do we agree?  Linux: net/ipv4/tcp_input.c.  RFC 3168, 6.1.1."""
+    want: i64 = TCPHDR_ECE | TCPHDR_CWR
+    if (skb.tcp_flags & want) != want or (skb.tos & 3) != 0:
+        return
+    ca = sk.icsk_ca_ops
+    if sock_net(sk).ipv4.sysctl_tcp_ecn != 0 or (ca is not None and ca.needs_ecn):
+        req.ecn_ok = True
+
+
+def tcp_reqsk_record_syn(sk: TcpSock, req: RequestSock, skb: SkBuff) -> None:
+    """TCP_SAVE_SYN: keep the headers of the SYN (2: with the link header).  Linux: net/ipv4/tcp_input.c."""
+    if sk.save_syn == 0:
+        return
+    start = skb.network_header
+    if sk.save_syn == 2 and skb.mac_header >= 0:
+        start = skb.mac_header
+    if start >= 0:
+        req.saved_syn = skb.head[start:skb.transport_header + skb.tcp_doff]
+
+
+def inet_csk_reqsk_queue_is_full(sk: TcpSock) -> bool:
+    """Are more handshakes open than the backlog allows?  Linux: include/net/inet_connection_sock.h."""
+    return sk.icsk_accept_queue.qlen > sk.sk_max_ack_backlog
+
+
+def tcp_synq_overflow(sk: TcpSock) -> bool:
+    """Without SYN cookies a SYN is turned away when the queue is full, or three quarters of tcp_max_syn_backlog are used.
+
+    Part of Linux's tcp_conn_request; net.ipv4.tcp_syncookies 0 has the second limit alone.
+    """
+    ipv4 = sock_net(sk).ipv4
+    if inet_csk_reqsk_queue_is_full(sk):
+        return True
+    backlog = ipv4.sysctl_tcp_max_syn_backlog
+    return ipv4.sysctl_tcp_syncookies == 0 and backlog - sk.icsk_accept_queue.qlen < (backlog >> 2)
+
+
+def tcp_conn_request(rsk_ops: RequestSockOps, sk: TcpSock, skb: SkBuff) -> int:
+    """Begin a handshake for the SYN skb, which stays the caller's. 0, or the reason why it was turned away.
+
+    Linux: net/ipv4/tcp_input.c.
+    """
+    net = sock_net(sk)
+    isn = skb.tcp_tw_isn
+    if isn == 0 and tcp_synq_overflow(sk):
+        NET_INC_STATS(net, LINUX_MIB_TCPREQQFULLDROP)
+        count_listen_drop(sk)
+        return SKB_DROP_REASON_TCP_REQQFULL
+    if sk_acceptq_is_full(sk):
+        NET_INC_STATS(net, LINUX_MIB_LISTENOVERFLOWS)
+        count_listen_drop(sk)
+        return SKB_DROP_REASON_TCP_LISTEN_OVERFLOW
+    req = inet_reqsk_alloc(rsk_ops, sk)
+    opt = TcpOptionsReceived()
+    opt.mss_clamp = TCP_MSS_DEFAULT
+    opt.user_mss = sk.rx_opt.user_mss
+    tcp_parse_options(net, skb, opt, False)
+    opt.tstamp_ok = opt.saw_tstamp
+    opt.sack_ok = 0  # SACK is not spoken yet
+    tcp_openreq_init(req, opt, skb, sk)
+    req.no_srccheck = sk.transparent
+    req.ir_iif = skb.skb_iif
+    rsk_ops.init_req(req, sk, skb)
+    dst = rsk_ops.route_req(sk, req)
+    if dst is None:
+        reqsk_free(req)
+        count_listen_drop(sk)
+        return SKB_DROP_REASON_IP_OUTNOROUTES
+    if opt.tstamp_ok:
+        req.ts_off = rsk_ops.init_ts_off(sk, skb)
+    if isn == 0:
+        isn = rsk_ops.init_seq(skb)
+    tcp_ecn_create_request(req, skb, sk)
+    req.snt_isn = isn
+    req.txhash = net.random.u32() | 1
+    tcp_openreq_init_rwin(req, sk, dst)
+    tcp_reqsk_record_syn(sk, req, skb)
+    inet_csk_reqsk_queue_hash_add(sk, req, req.timeout)
+    rsk_ops.send_synack(sk, dst, req, skb)
+    reqsk_put(req)
+    return 0

@@ -1,0 +1,365 @@
+# SPDX-License-Identifier: Apache-2.0
+"""setsockopt and getsockopt at level SOL_TCP (tcp(7)); other levels go on to IP.
+
+Ranges and errors are Linux's: an option value shorter than an int is EINVAL, what is not known (or belongs to a part of TCP
+that is not built in: Fast Open, MD5, repair) is ENOPROTOOPT. Seconds of options become jiffies in the sock.
+"""
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from linnet.include.linux.errno import EINVAL, ENOPROTOOPT
+from linnet.include.linux.socket import SOL_TCP
+from linnet.include.net.inet_connection_sock import (
+    ICSK_ACK_PUSHED,
+    inet_csk_ack_scheduled,
+    inet_csk_enter_pingpong_mode,
+    inet_csk_exit_pingpong_mode,
+    inet_csk_in_pingpong_mode,
+)
+from linnet.include.net.sock import SOCK_KEEPOPEN, SOCK_MIN_RCVBUF, OptResult, Sock, sock_flag, sock_net
+from linnet.include.net.tcp import (
+    MAX_TCP_KEEPCNT,
+    MAX_TCP_KEEPIDLE,
+    MAX_TCP_KEEPINTVL,
+    MAX_TCP_SYNCNT,
+    MAX_TCP_WINDOW,
+    TCP_CONGESTION,
+    TCP_CORK,
+    TCP_DEFER_ACCEPT,
+    TCP_INFO,
+    TCP_INQ,
+    TCP_KEEPCNT,
+    TCP_KEEPIDLE,
+    TCP_KEEPINTVL,
+    TCP_LINGER2,
+    TCP_MAXSEG,
+    TCP_MIN_MSS,
+    TCP_NAGLE_CORK,
+    TCP_NAGLE_OFF,
+    TCP_NAGLE_PUSH,
+    TCP_NODELAY,
+    TCP_NOTSENT_LOWAT,
+    TCP_QUICKACK,
+    TCP_SAVE_SYN,
+    TCP_SAVED_SYN,
+    TCP_SYNCNT,
+    TCP_THIN_DUPACK,
+    TCP_THIN_LINEAR_TIMEOUTS,
+    TCP_TIMESTAMP,
+    TCP_USER_TIMEOUT,
+    TCP_WINDOW_CLAMP,
+    U32,
+    TcpSock,
+    keepalive_intvl_when,
+    keepalive_probes,
+    keepalive_time_elapsed,
+    keepalive_time_when,
+    tcp_clock_ns,
+    tcp_sk,
+)
+from linnet.include.net.tcp_states import TCP_CLOSE, TCP_LISTEN, TCPF_CLOSE_WAIT, TCPF_ESTABLISHED
+from linnet.net.core.sock import lock_sock, release_sock, sk_net_capable
+from linnet.net.ipv4.inet_connection_sock import inet_csk_reset_keepalive_timer
+from linnet.net.ipv4.ip_sockglue import ip_getsockopt, ip_setsockopt
+from linnet.net.ipv4.tcp_cong import tcp_set_congestion_control
+from linnet.net.ipv4.tcp_info import tcp_get_info, tcp_info_pack
+from linnet.net.ipv4.tcp_output import tcp_push_pending_frames
+from linnet.net.ipv4.tcp_recvmsg import tcp_cleanup_rbuf
+from linnet.net.ipv4.tcp_timer import tcp_syn_retries_of
+
+LINUX_FILE: Final = 'net/ipv4/tcp.c'
+
+HZ: Final = 1000
+TCP_CA_NAME_MAX: Final = 16
+TCP_FIN_TIMEOUT_MAX: Final = 120  # s
+RETRANS_FIRST: Final = 1  # s, TCP_TIMEOUT_INIT
+RETRANS_MAX: Final = 120  # s, TCP_RTO_MAX
+
+
+def secs_to_retrans(seconds: int) -> i64:
+    """How many SYN-ACK retransmissions (1 s, doubled each time) cover `seconds`.  Linux: net/ipv4/tcp.c."""
+    if seconds <= 0:
+        return 0
+    timeout = RETRANS_FIRST
+    period = timeout
+    count = 1
+    while seconds > period and count < 255:
+        count += 1
+        timeout = min(timeout * 2, RETRANS_MAX)
+        period += timeout
+    return count
+
+
+def retrans_to_secs(retrans: i64) -> int:
+    """The seconds that so many retransmissions take.  Linux: net/ipv4/tcp.c."""
+    if retrans <= 0:
+        return 0
+    timeout = RETRANS_FIRST
+    period = timeout
+    for _ in range(int(retrans) - 1):
+        timeout = min(timeout * 2, RETRANS_MAX)
+        period += timeout
+    return period
+
+
+def __tcp_sock_set_nodelay(sk: TcpSock, on: bool) -> None:
+    """Nagle off: and what it held back goes now.  Linux: net/ipv4/tcp.c."""
+    if on:
+        sk.nonagle |= TCP_NAGLE_OFF | TCP_NAGLE_PUSH
+        tcp_push_pending_frames(sk)
+    else:
+        sk.nonagle &= ~TCP_NAGLE_OFF
+
+
+def __tcp_sock_set_cork(sk: TcpSock, on: bool) -> None:
+    """Hold back partial segments; pulling the cork sends them.  Linux: net/ipv4/tcp.c."""
+    if on:
+        sk.nonagle |= TCP_NAGLE_CORK
+    else:
+        sk.nonagle &= ~TCP_NAGLE_CORK
+        if (sk.nonagle & TCP_NAGLE_OFF) != 0:
+            sk.nonagle |= TCP_NAGLE_PUSH
+        tcp_push_pending_frames(sk)
+
+
+def tcp_sock_set_keepidle_locked(sk: TcpSock, val: int) -> int:
+    """Idle seconds before probes; a running timer is set anew.  Linux: net/ipv4/tcp.c."""
+    if val < 1 or val > MAX_TCP_KEEPIDLE:
+        return -EINVAL
+    sk.keepalive_time = val * HZ
+    if sock_flag(sk, SOCK_KEEPOPEN) and sk.sk_state != TCP_CLOSE and sk.sk_state != TCP_LISTEN:
+        left = sk.keepalive_time - keepalive_time_elapsed(sk)
+        inet_csk_reset_keepalive_timer(sk, left if left > 0 else 0)
+    return 0
+
+
+def __tcp_sock_set_quickack(sk: TcpSock, val: int) -> None:
+    """Acknowledge at once (for now), or by delay.  Linux: net/ipv4/tcp.c."""
+    if val == 0:
+        inet_csk_enter_pingpong_mode(sk)
+        return
+    inet_csk_exit_pingpong_mode(sk)
+    if ((1 << sk.sk_state) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) != 0 and inet_csk_ack_scheduled(sk):
+        sk.ack_pending |= ICSK_ACK_PUSHED
+        tcp_cleanup_rbuf(sk, 1)
+        if (val & 1) == 0:
+            inet_csk_enter_pingpong_mode(sk)
+
+
+def tcp_set_window_clamp(sk: TcpSock, val: int) -> int:
+    """Bound the window that is advertised.  Linux: net/ipv4/tcp.c."""
+    if val == 0:
+        if sk.sk_state != TCP_CLOSE:
+            return -EINVAL
+        sk.window_clamp = 0
+        return 0
+    low: i64 = SOCK_MIN_RCVBUF // 2
+    clamp: i64 = val
+    if clamp < low:
+        clamp = low
+    old = sk.window_clamp
+    sk.window_clamp = clamp
+    if clamp < old:
+        # not faster than the data under way allows: the window itself is not taken back
+        if sk.rcv_ssthresh > clamp:
+            sk.rcv_ssthresh = clamp
+    else:
+        ssthresh = sk.rcv_wnd if sk.rcv_wnd < clamp else clamp
+        if ssthresh > sk.rcv_ssthresh:
+            sk.rcv_ssthresh = ssthresh
+    return 0
+
+
+def tcp_set_linger2(sk: TcpSock, val: int) -> None:
+    """Seconds that an orphan stays in FIN_WAIT2; negative: none.  Linux: net/ipv4/tcp.c."""
+    if val < 0 or val > TCP_FIN_TIMEOUT_MAX:
+        sk.linger2 = -1
+    else:
+        sk.linger2 = val * HZ
+
+
+def tcp_setsockopt_congestion(sk: TcpSock, optval: bytes) -> int:
+    """Choose the congestion control by name."""
+    if len(optval) < 1:
+        return -EINVAL
+    name = optval[:TCP_CA_NAME_MAX - 1].split(b'\0')[0].decode('latin-1')
+    return tcp_set_congestion_control(sk, name, True, sk_net_capable(sk, 'CAP_NET_ADMIN'))
+
+
+def in_range(val: int, low: int, high: int) -> bool:
+    """low <= val <= high."""
+    return low <= val <= high
+
+
+def tcp_setsockopt_ranged(sk: TcpSock, optname: int, val: int) -> int:
+    """The options that only store a value within a range."""
+    if optname == TCP_SYNCNT:
+        if not in_range(val, 1, MAX_TCP_SYNCNT):
+            return -EINVAL
+        sk.icsk_syn_retries = val
+    elif optname == TCP_USER_TIMEOUT:
+        if val < 0:
+            return -EINVAL
+        sk.icsk_user_timeout = val
+    elif optname == TCP_KEEPINTVL:
+        if not in_range(val, 1, MAX_TCP_KEEPINTVL):
+            return -EINVAL
+        sk.keepalive_intvl = val * HZ
+    elif optname == TCP_KEEPCNT:
+        if not in_range(val, 1, MAX_TCP_KEEPCNT):
+            return -EINVAL
+        sk.keepalive_probes = val
+    elif optname == TCP_MAXSEG:
+        # a value below the least MSS makes no sense; 0 takes the wish back
+        if val != 0 and not in_range(val, TCP_MIN_MSS, MAX_TCP_WINDOW):
+            return -EINVAL
+        sk.rx_opt.user_mss = val
+    elif optname == TCP_THIN_LINEAR_TIMEOUTS:
+        if not in_range(val, 0, 1):
+            return -EINVAL
+        sk.thin_lto = val != 0
+    elif optname == TCP_THIN_DUPACK:
+        # without effect since 4.x; the range is still checked
+        return 0 if in_range(val, 0, 1) else -EINVAL
+    elif optname == TCP_SAVE_SYN:
+        if not in_range(val, 0, 2):
+            return -EINVAL
+        sk.save_syn = val
+    elif optname == TCP_INQ:
+        if not in_range(val, 0, 1):
+            return -EINVAL
+        sk.recvmsg_inq = val != 0
+    else:
+        return -ENOPROTOOPT
+    return 0
+
+
+def do_tcp_setsockopt(sk: TcpSock, optname: int, optval: bytes) -> int:
+    """Set an option of level SOL_TCP; the socket is owned.  Linux: net/ipv4/tcp.c."""
+    if optname == TCP_CONGESTION:
+        return tcp_setsockopt_congestion(sk, optval)
+    if len(optval) < 4:
+        return -EINVAL
+    val = int.from_bytes(optval[:4], 'little', signed=True)
+    if optname == TCP_NODELAY:
+        __tcp_sock_set_nodelay(sk, val != 0)
+    elif optname == TCP_CORK:
+        __tcp_sock_set_cork(sk, val != 0)
+    elif optname == TCP_KEEPIDLE:
+        return tcp_sock_set_keepidle_locked(sk, val)
+    elif optname == TCP_LINGER2:
+        tcp_set_linger2(sk, val)
+    elif optname == TCP_DEFER_ACCEPT:
+        sk.icsk_accept_queue.rskq_defer_accept = secs_to_retrans(val)
+    elif optname == TCP_WINDOW_CLAMP:
+        return tcp_set_window_clamp(sk, val)
+    elif optname == TCP_QUICKACK:
+        __tcp_sock_set_quickack(sk, val)
+    elif optname == TCP_NOTSENT_LOWAT:
+        sk.notsent_lowat = val & U32
+        sk.sk_cb.write_space(sk)
+    else:
+        return tcp_setsockopt_ranged(sk, optname, val)
+    return 0
+
+
+def tcp_setsockopt(sk: Sock, level: int, optname: int, optval: bytes) -> int:
+    """Set an option. 0 or a negative errno.  Linux: net/ipv4/tcp.c."""
+    if level != SOL_TCP:
+        return ip_setsockopt(sk, level, optname, optval)
+    tp = tcp_sk(sk)
+    lock_sock(tp)
+    err = do_tcp_setsockopt(tp, optname, optval)
+    release_sock(tp)
+    return err
+
+
+def tcp_option_value(tp: TcpSock, optname: int) -> i64:
+    """The value of an option that is an int; NO_OPTION where there is none such."""
+    rx_opt = tp.rx_opt
+    if optname == TCP_MAXSEG:
+        if rx_opt.user_mss != 0 and (tp.sk_state == TCP_CLOSE or tp.sk_state == TCP_LISTEN):
+            return rx_opt.user_mss
+        return tp.mss_cache
+    if optname == TCP_NODELAY:
+        return 1 if (tp.nonagle & TCP_NAGLE_OFF) != 0 else 0
+    if optname == TCP_CORK:
+        return 1 if (tp.nonagle & TCP_NAGLE_CORK) != 0 else 0
+    if optname == TCP_KEEPIDLE:
+        return keepalive_time_when(tp) // HZ
+    if optname == TCP_KEEPINTVL:
+        return keepalive_intvl_when(tp) // HZ
+    if optname == TCP_KEEPCNT:
+        return keepalive_probes(tp)
+    if optname == TCP_SYNCNT:
+        return tcp_syn_retries_of(tp)
+    if optname == TCP_LINGER2:
+        if tp.linger2 < 0:
+            return tp.linger2
+        return tp.linger2 // HZ if tp.linger2 != 0 else sock_net(tp).ipv4.sysctl_tcp_fin_timeout
+    if optname == TCP_DEFER_ACCEPT:
+        return retrans_to_secs(tp.icsk_accept_queue.rskq_defer_accept)
+    if optname == TCP_WINDOW_CLAMP:
+        return tp.window_clamp
+    if optname == TCP_QUICKACK:
+        return 0 if inet_csk_in_pingpong_mode(tp) else 1
+    return tcp_option_value_new(tp, optname)
+
+
+NO_OPTION: Final = -(1 << 40)
+
+
+def tcp_option_value_new(tp: TcpSock, optname: int) -> i64:
+    """Likewise, for the younger options."""
+    if optname == TCP_USER_TIMEOUT:
+        return tp.icsk_user_timeout
+    if optname == TCP_THIN_LINEAR_TIMEOUTS:
+        return 1 if tp.thin_lto else 0
+    if optname == TCP_THIN_DUPACK:
+        return 0
+    if optname == TCP_NOTSENT_LOWAT:
+        return tp.notsent_lowat
+    if optname == TCP_INQ:
+        return 1 if tp.recvmsg_inq else 0
+    if optname == TCP_SAVE_SYN:
+        return tp.save_syn
+    if optname == TCP_TIMESTAMP:
+        return (tcp_clock_ns(tp) // 1_000_000 + tp.tsoffset) & U32
+    return NO_OPTION
+
+
+def do_tcp_getsockopt(tp: TcpSock, optname: int, optlen: int) -> OptResult:
+    """Read an option of level SOL_TCP.  Linux: net/ipv4/tcp.c."""
+    if optlen < 0:
+        return OptResult(-EINVAL, b'')
+    if optname == TCP_INFO:
+        return OptResult(0, tcp_info_pack(tcp_get_info(tp)))
+    if optname == TCP_CONGESTION:
+        ca = tp.icsk_ca_ops
+        name = ca.name if ca is not None else ''
+        return OptResult(0, name.encode('latin-1')[:TCP_CA_NAME_MAX].ljust(TCP_CA_NAME_MAX, b'\0'))
+    if optname == TCP_SAVED_SYN:
+        saved = tp.saved_syn
+        if optlen < len(saved):
+            return OptResult(-EINVAL, b'')
+        # it can be read once
+        tp.saved_syn = b''
+        return OptResult(0, saved)
+    value = tcp_option_value(tp, optname)
+    if value == NO_OPTION:
+        return OptResult(-ENOPROTOOPT, b'')
+    return OptResult(0, (int(value) & U32).to_bytes(4, 'little'))
+
+
+def tcp_getsockopt(sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
+    """Read an option; the caller cuts it to optlen.  Linux: net/ipv4/tcp.c."""
+    if level != SOL_TCP:
+        return ip_getsockopt(sk, level, optname, optlen)
+    tp = tcp_sk(sk)
+    lock_sock(tp)
+    result = do_tcp_getsockopt(tp, optname, optlen)
+    release_sock(tp)
+    return result

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The names of the standard library that reach the world while a simulated task runs, and the machine otherwise.
+
+install() replaces each once; a replaced name asks `current_task()` and goes one way or the other (85 ns). Modules that had imported a
+name before (`from time import sleep`) are swept. Not caught: default arguments, and C code that opens its own descriptors.
+"""
+from __future__ import annotations
+
+import _thread
+import os
+import queue
+import random
+import select
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from linnet.kernel.file import O_NONBLOCK
+from linnet.net import socket as syscalls
+from linnet.program import clocks, names, polling, sockets, threads
+from linnet.program.runtime import FIRST_FD, current_program, current_task
+
+replaced: dict[int, tuple[Any, Any]] = {}  # id(original) -> (original, dispatcher)
+
+
+def dispatch(inside: Callable[..., Any], outside: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that calls `inside` from a simulated task and `outside` from anywhere else."""
+    def either(*args: Any, **kwargs: Any) -> Any:
+        if current_task() is not None:
+            return inside(*args, **kwargs)
+        return outside(*args, **kwargs)
+    either.__name__ = getattr(outside, '__name__', 'either')
+    either.__doc__ = outside.__doc__
+    return either
+
+
+class _SocketType(type(socket.socket)):  # type: ignore[misc]
+    """The metaclass of the class that stands for socket.socket: instances and subclasses of the real one count as its own."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, sockets.RealSocket) if cls is Socket else type.__instancecheck__(cls, instance)
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return issubclass(subclass, sockets.RealSocket) if cls is Socket else type.__subclasscheck__(cls, subclass)
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        fileno = kwargs.get('fileno', args[3] if len(args) > 3 else None)
+        inside = current_task() is not None and (not isinstance(fileno, int) or fileno < 0 or fileno >= FIRST_FD)
+        if cls is Socket:
+            return type.__call__(sockets.SimSocket if inside else sockets.RealSocket, *args, **kwargs)
+        if not inside or issubclass(cls, sockets.SimSocket):
+            return type.__call__(cls, *args, **kwargs)
+        if cls not in simulated:  # a program's own subclass: the same class once more, over simulated sockets
+            simulated[cls] = _SocketType(cls.__name__, (cls, sockets.SimSocket), {})
+        return type.__call__(simulated[cls], *args, **kwargs)
+
+
+class Socket(sockets.RealSocket, metaclass=_SocketType):
+    """What `socket.socket` names once install() has run."""
+
+    __slots__ = ()
+
+
+simulated: dict[type, type] = {}  # a program's subclass of socket.socket -> its twin over SimSocket
+
+
+def _choose(inside: type, outside: Any) -> Any:
+    """A class whose instances are of one kind or the other."""
+    class Either:
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            return inside(*args, **kwargs) if current_task() is not None else outside(*args, **kwargs)
+    Either.__name__ = Either.__qualname__ = outside.__name__
+    for name in ('fromfd',):
+        if hasattr(outside, name):
+            setattr(Either, name, staticmethod(dispatch(getattr(inside, name), getattr(outside, name))))
+    return Either
+
+
+def _on_fd(inside: Callable[..., Any], outside: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of os whose first argument is a descriptor: those of programs go one way, the machine's the other."""
+    def either(fd: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(fd, int) and fd >= FIRST_FD and current_task() is not None:
+            return inside(fd, *args, **kwargs)
+        return outside(fd, *args, **kwargs)
+    either.__name__ = getattr(outside, '__name__', 'either')
+    return either
+
+
+def _close(fd: int) -> None:
+    syscalls.sys_close(current_program(), fd)
+
+
+def _read(fd: int, n: int) -> Any:
+    return syscalls.sys_read(current_program(), fd, n)
+
+
+def _write(fd: int, data: Any) -> int:
+    return syscalls.sys_write(current_program(), fd, bytes(data))
+
+
+def _set_blocking(fd: int, blocking: bool) -> None:
+    program = current_program()
+    flags = syscalls.sys_fcntl(program, fd, sockets.F_GETFL, 0)
+    syscalls.sys_fcntl(program, fd, sockets.F_SETFL,
+                       flags & ~O_NONBLOCK if blocking else flags | O_NONBLOCK)
+
+
+def _get_blocking(fd: int) -> bool:
+    return not syscalls.sys_fcntl(current_program(), fd, sockets.F_GETFL, 0) & O_NONBLOCK
+
+
+def _urandom(n: int) -> bytes:
+    return bytes(current_program().net.random.bytes(n))
+
+
+def _set_wakeup_fd(fd: int, *, warn_on_full_buffer: bool = True) -> int:
+    return -1
+
+
+def _put(module: Any, name: str, value: Any) -> None:
+    original = getattr(module, name)
+    replaced[id(original)] = (original, value)
+    setattr(module, name, value)
+
+
+def install() -> None:
+    """Replace the names, once a process. Safe to call again: modules imported since are swept too."""
+    if not replaced:
+        _install_sockets()
+        _install_time_and_threads()
+    sweep()
+
+
+def _install_sockets() -> None:
+    _put(socket, 'socket', Socket)
+    setattr(socket, 'SocketType', Socket)  # noqa: B010  # mypy takes it for a constant
+    for name in ('getaddrinfo', 'gethostbyname', 'gethostbyname_ex', 'gethostbyaddr', 'getnameinfo', 'gethostname', 'getfqdn'):
+        _put(socket, name, dispatch(getattr(names, name), getattr(socket, name)))
+    _put(socket, 'socketpair', dispatch(sockets.socketpair, socket.socketpair))
+    _put(socket, 'fromfd', dispatch(sockets.fromfd, socket.fromfd))
+    _put(socket, 'close', _on_fd(_close, socket.close))
+    _put(select, 'select', dispatch(polling.select, select.select))
+    _put(select, 'poll', _choose(polling.SimPoll, select.poll))
+    _put(select, 'epoll', _choose(polling.SimEpoll, select.epoll))
+    selectors.PollSelector._selector_cls = select.poll  # type: ignore[attr-defined]
+    selectors.EpollSelector._selector_cls = select.epoll  # type: ignore[attr-defined]
+    selectors.SelectSelector._select = staticmethod(select.select)  # type: ignore[attr-defined]
+    _put(os, 'close', _on_fd(_close, os.close))
+    _put(os, 'read', _on_fd(_read, os.read))
+    _put(os, 'write', _on_fd(_write, os.write))
+    _put(os, 'set_blocking', _on_fd(_set_blocking, os.set_blocking))
+    _put(os, 'get_blocking', _on_fd(_get_blocking, os.get_blocking))
+    _put(signal, 'set_wakeup_fd', dispatch(_set_wakeup_fd, signal.set_wakeup_fd))
+
+
+def _install_time_and_threads() -> None:
+    for name, inside in (('sleep', clocks.sleep), ('time', clocks.time), ('time_ns', clocks.time_ns),
+                         ('monotonic', clocks.monotonic), ('monotonic_ns', clocks.monotonic_ns),
+                         ('perf_counter', clocks.monotonic), ('perf_counter_ns', clocks.monotonic_ns)):
+        _put(time, name, dispatch(inside, getattr(time, name)))
+    _put(os, 'urandom', dispatch(_urandom, os.urandom))
+    random._urandom = os.urandom  # type: ignore[attr-defined]
+    _put(_thread, 'allocate_lock', dispatch(threads.SimLock, _thread.allocate_lock))
+    setattr(threading, 'Lock', _thread.allocate_lock)  # noqa: B010  # a class of its own from Python 3.13 on
+    _put(_thread, 'start_new_thread', dispatch(threads.start_new_thread, _thread.start_new_thread))
+    _put(_thread, 'get_ident', dispatch(threads.get_ident, _thread.get_ident))
+    if hasattr(_thread, '_set_sentinel'):
+        _put(_thread, '_set_sentinel', dispatch(threads.set_sentinel, _thread._set_sentinel))
+    if hasattr(_thread, 'start_joinable_thread'):
+        _put(threading, '_ThreadHandle', _choose(threads.SimThreadHandle, threading._ThreadHandle))  # type: ignore[attr-defined]
+        _put(threading, '_start_joinable_thread', dispatch(  # type: ignore[attr-defined]
+            threads.start_joinable_thread, getattr(threading, '_start_joinable_thread')))  # noqa: B009
+    _put(threading, 'RLock', dispatch(threads.SimRLock, threading.RLock))
+    _put(queue, 'SimpleQueue', dispatch(queue._PySimpleQueue, queue.SimpleQueue))  # type: ignore[attr-defined]
+
+
+SPARED = ('socket', '_socket', 'time', '_thread', 'linnet')  # hold the originals on purpose
+
+
+def sweep() -> None:
+    """Replace the names that modules took before install() ran."""
+    for module in list(sys.modules.values()):
+        table = getattr(module, '__dict__', None)
+        name = getattr(module, '__name__', '')
+        if not isinstance(table, dict) or name in SPARED or name.startswith('linnet.'):
+            continue
+        for key, value in list(table.items()):
+            entry = replaced.get(id(value))
+            if entry is not None and entry[0] is value:
+                table[key] = entry[1]

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""select.select, poll and epoll for simulated programs, over sys_poll and sys_epoll_*.
+
+asyncio and the selectors module work on top of these unchanged: their selectors ask for the class by a name that patches.py replaces.
+Descriptors are the program's own (from 2**20 on); one of the machine's is refused with EBADF, as a closed one would be.
+"""
+from __future__ import annotations
+
+import errno
+import os
+import select as std
+from collections.abc import Iterable
+from typing import Any
+
+from linnet.kernel.clock import ns_from_seconds
+from linnet.kernel.poll import POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI
+from linnet.net import socket as sys
+from linnet.program.runtime import current_program
+
+EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD = 1, 2, 3
+
+
+def _fd(file: Any) -> int:
+    """The descriptor of an int or of an object with fileno()."""
+    fd = file if isinstance(file, int) else file.fileno()
+    if not isinstance(fd, int):
+        raise TypeError('argument must be an int, or have a fileno() method.')
+    if fd < 0:
+        raise ValueError(f'file descriptor cannot be a negative integer ({fd})')
+    return fd
+
+
+def _timeout_ns(seconds: float | None) -> int | None:
+    return None if seconds is None or seconds < 0 else ns_from_seconds(seconds)
+
+
+def select(rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], timeout: float | None = None) -> Any:
+    """As select.select."""
+    if timeout is not None and timeout < 0:
+        raise ValueError('timeout must be non-negative')
+    lists = (list(rlist), list(wlist), list(xlist))
+    wanted: dict[int, int] = {}
+    for files, events in zip(lists, (POLLIN, POLLOUT, POLLPRI), strict=True):
+        for file in files:
+            fd = _fd(file)
+            wanted[fd] = wanted.get(fd, 0) | events
+    ready = dict(sys.sys_poll(current_program(), list(wanted.items()), _timeout_ns(timeout)))
+    if any(events & POLLNVAL for events in ready.values()):
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    masks = (POLLIN | POLLHUP | POLLERR, POLLOUT | POLLERR, POLLPRI)
+    return tuple([f for f in files if ready.get(_fd(f), 0) & mask] for files, mask in zip(lists, masks, strict=True))
+
+
+class SimPoll:
+    """As select.poll()."""
+
+    def __init__(self) -> None:
+        self._events: dict[int, int] = {}
+
+    def register(self, fd: Any, eventmask: int = std.POLLIN | std.POLLPRI | std.POLLOUT) -> None:
+        """Watch a descriptor."""
+        self._events[_fd(fd)] = eventmask
+
+    def modify(self, fd: Any, eventmask: int) -> None:
+        """Watch it for something else."""
+        number = _fd(fd)
+        if number not in self._events:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        self._events[number] = eventmask
+
+    def unregister(self, fd: Any) -> None:
+        """Watch it no more; KeyError where it is not watched."""
+        del self._events[_fd(fd)]
+
+    def poll(self, timeout: float | None = None) -> list[tuple[int, int]]:
+        """(descriptor, events) of those that are ready; timeout in ms, None or negative: for ever."""
+        ns = None if timeout is None or timeout < 0 else ns_from_seconds(timeout / 1000)
+        return list(sys.sys_poll(current_program(), list(self._events.items()), ns))
+
+
+class SimEpoll:
+    """As select.epoll()."""
+
+    def __init__(self, sizehint: int = -1, flags: int = 0) -> None:
+        self._program = current_program()
+        self._epfd = sys.sys_epoll_create1(self._program, 0)
+
+    @classmethod
+    def fromfd(cls, fd: int) -> SimEpoll:
+        """An epoll object on an open epoll descriptor."""
+        self = cls.__new__(cls)
+        self._program = current_program()
+        self._epfd = fd
+        return self
+
+    @property
+    def closed(self) -> bool:
+        """Is it closed?"""
+        return self._epfd < 0
+
+    def __enter__(self) -> SimEpoll:
+        self._check()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _check(self) -> None:
+        if self._epfd < 0:
+            raise ValueError('I/O operation on closed epoll object')
+
+    def fileno(self) -> int:
+        """The epoll descriptor."""
+        self._check()
+        return self._epfd
+
+    def close(self) -> None:
+        """Close it; twice is once."""
+        fd, self._epfd = self._epfd, -1
+        if fd >= 0:
+            sys.sys_close(self._program, fd)
+
+    def register(self, fd: Any, eventmask: int = std.EPOLLIN | std.EPOLLOUT | std.EPOLLPRI) -> None:
+        """Watch a descriptor."""
+        self._check()
+        sys.sys_epoll_ctl(self._program, self._epfd, EPOLL_CTL_ADD, _fd(fd), eventmask, _fd(fd))
+
+    def modify(self, fd: Any, eventmask: int) -> None:
+        """Watch it for something else."""
+        self._check()
+        sys.sys_epoll_ctl(self._program, self._epfd, EPOLL_CTL_MOD, _fd(fd), eventmask, _fd(fd))
+
+    def unregister(self, fd: Any) -> None:
+        """Watch it no more."""
+        self._check()
+        sys.sys_epoll_ctl(self._program, self._epfd, EPOLL_CTL_DEL, _fd(fd), 0, 0)
+
+    def poll(self, timeout: float | None = None, maxevents: int = -1) -> list[tuple[int, int]]:
+        """(descriptor, events) of those that are ready; timeout in seconds, None or negative: for ever."""
+        self._check()
+        if maxevents == -1:
+            maxevents = 1023
+        elif maxevents <= 0:
+            raise ValueError(f'maxevents must be greater than 0, got {maxevents}')
+        ready = sys.sys_epoll_wait(self._program, self._epfd, maxevents, _timeout_ns(timeout))
+        return [(int(data), int(events)) for data, events in ready]

@@ -1,0 +1,430 @@
+# SPDX-License-Identifier: Apache-2.0
+"""socket.socket over Linnet's syscalls: the class that a simulated program gets when it says socket.socket().
+
+It subclasses CPython's, so that isinstance() and type annotations hold, and never opens a descriptor of the machine. Time-outs are as
+CPython makes them: with one, the descriptor is non-blocking and the method polls until the deadline.
+"""
+from __future__ import annotations
+
+import errno
+import io
+import os
+import socket as std
+import struct
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from linnet.include.linux.inet import in_aton, in_ntoa
+from linnet.include.linux.socket import AF_INET, AF_UNSPEC, Cmsg, Msghdr, Sockaddr
+from linnet.kernel.clock import ns_from_seconds
+from linnet.kernel.file import O_NONBLOCK
+from linnet.kernel.poll import POLLERR, POLLHUP, POLLIN, POLLOUT
+from linnet.net import socket as sys
+from linnet.program import names
+from linnet.program.runtime import Program, current_program
+
+T = TypeVar('T')
+Address = Any  # what programs pass: (host, port) for AF_INET
+F_GETFL, F_SETFL = 3, 4
+RealSocket = std.socket  # kept: the module's name is patched while a program runs
+
+
+def to_sockaddr(family: int, address: Address, what: str) -> Sockaddr:
+    """A program's address tuple as a Sockaddr. TypeError, OverflowError and gaierror are those of CPython."""
+    if family != AF_INET:
+        raise OSError(errno.EAFNOSUPPORT, f'{what}(): address family {family} is not simulated (AF_INET is)')
+    if not isinstance(address, tuple):
+        raise TypeError(f'{what}(): AF_INET address must be tuple, not {type(address).__name__}')
+    if len(address) != 2:
+        raise TypeError(f'{what}(): AF_INET address must be a pair (host, port)')
+    host, port = address
+    if not isinstance(port, int):
+        raise TypeError(f"'{type(port).__name__}' object cannot be interpreted as an integer")
+    if not 0 <= port <= 0xFFFF:
+        raise OverflowError(f'{what}(): port must be 0-65535.')
+    if isinstance(host, (bytes, bytearray)):
+        host = bytes(host).decode('idna')
+    if not isinstance(host, str):
+        raise TypeError(f'{what}(): host must be str, bytes or bytearray, not {type(host).__name__}')
+    return Sockaddr(AF_INET, names.resolve(current_program(), host), port)
+
+
+def from_sockaddr(addr: Sockaddr | None) -> Address:
+    """A Sockaddr as a program sees it."""
+    if addr is None or addr.sa_family != AF_INET:
+        return None if addr is None else ''
+    return (in_ntoa(int(addr.sin_addr)), int(addr.sin_port))
+
+
+class SimSocket(std.socket):
+    """A socket of a simulated program."""
+
+    __slots__ = ('_fd', '_family', '_kind', '_program', '_proto', '_timeout')
+
+    _fd: int
+    _family: int
+    _kind: int
+    _proto: int
+    _timeout: float | None
+    _program: Program
+    _closed: bool
+    _io_refs: int
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> SimSocket:
+        return RealSocket.__new__(cls)
+
+    def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
+        program = current_program()
+        self._program = program
+        self._io_refs = 0
+        self._closed = True
+        self._fd = -1
+        if fileno is not None:
+            self._adopt(fileno)
+        else:
+            self._family = AF_INET if family == -1 else int(family)
+            kind = std.SOCK_STREAM if type == -1 else int(type)
+            self._kind = kind & ~(std.SOCK_NONBLOCK | std.SOCK_CLOEXEC)
+            self._proto = 0 if proto == -1 else proto
+            self._fd = sys.sys_socket(program, self._family, kind, self._proto)
+        self._closed = False
+        self._timeout = std.getdefaulttimeout()
+        if fileno is None and isinstance(type, int) and type != -1 and type & std.SOCK_NONBLOCK:
+            self._timeout = 0.0
+        elif self._timeout is not None:
+            self._set_nonblock(True)
+
+    def _adopt(self, fileno: int) -> None:
+        """Take over an open descriptor of the program, as socket.socket(fileno=...) does."""
+        if not isinstance(fileno, int):
+            raise TypeError(f"'{type(fileno).__name__}' object cannot be interpreted as an integer")
+        if fileno < 0:
+            raise ValueError('negative file descriptor')
+        self._fd = fileno
+        self._family = self._int_opt(std.SOL_SOCKET, std.SO_DOMAIN)
+        self._kind = self._int_opt(std.SOL_SOCKET, std.SO_TYPE)
+        self._proto = self._int_opt(std.SOL_SOCKET, std.SO_PROTOCOL)
+
+    def _int_opt(self, level: int, option: int) -> int:
+        value: int = struct.unpack('i', sys.sys_getsockopt(self._program, self._fd, level, option, 4))[0]
+        return value
+
+    # -- what a socket is
+
+    @property
+    def family(self) -> std.AddressFamily:
+        """The address family, as an enum where it has a name."""
+        return std._intenum_converter(self._family, std.AddressFamily)  # type: ignore[attr-defined,no-any-return]
+
+    @property
+    def type(self) -> std.SocketKind:
+        """The socket's type without flags."""
+        return std._intenum_converter(self._kind, std.SocketKind)  # type: ignore[attr-defined,no-any-return]
+
+    @property
+    def proto(self) -> int:
+        """The protocol number."""
+        return self._proto
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds, or None: for ever."""
+        return self._timeout
+
+    def __repr__(self) -> str:
+        state = ' [closed]' if self._fd < 0 else ''
+        return f'<linnet.socket{state} fd={self._fd} family={self._family} type={self._kind} host={self._program.net.name}>'
+
+    def __del__(self) -> None:
+        """CPython warns of unclosed sockets by closing them; a world closes them with their program."""
+
+    def __getstate__(self) -> Any:
+        raise TypeError(f'cannot pickle {self.__class__.__name__!r} object')
+
+    def fileno(self) -> int:
+        """The descriptor within the program, -1 when closed."""
+        return self._fd
+
+    def detach(self) -> int:
+        """Close the object without closing the descriptor, which is returned."""
+        fd, self._fd = self._fd, -1
+        self._closed = True
+        return fd
+
+    def get_inheritable(self) -> bool:
+        """No program of a world executes another."""
+        return False
+
+    def set_inheritable(self, inheritable: bool) -> None:
+        """Accepted; see get_inheritable."""
+        self._check_open()
+
+    def _check_open(self) -> None:
+        if self._fd < 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    # -- time-outs
+
+    def settimeout(self, value: float | None) -> None:
+        """None: block for ever; 0: never block; else seconds."""
+        if value is not None:
+            value = float(value)
+            if value < 0.0:
+                raise ValueError('Timeout value out of range')
+        self._timeout = value
+        self._set_nonblock(value is not None)
+
+    def gettimeout(self) -> float | None:
+        """As set."""
+        return self._timeout
+
+    def setblocking(self, flag: bool) -> None:
+        """settimeout(None) or settimeout(0)."""
+        self.settimeout(None if flag else 0.0)
+
+    def getblocking(self) -> bool:
+        """Does it block (perhaps with a time-out)?"""
+        return self._timeout != 0.0
+
+    def _set_nonblock(self, on: bool) -> None:
+        self._check_open()
+        flags = sys.sys_fcntl(self._program, self._fd, F_GETFL, 0)
+        sys.sys_fcntl(self._program, self._fd, F_SETFL, flags | O_NONBLOCK if on else flags & ~O_NONBLOCK)
+
+    def _deadline(self) -> int | None:
+        """The world's time (ns) at which a call that starts now is out of time."""
+        if not self._timeout:
+            return None
+        return int(self._program.world.clock.now) + ns_from_seconds(self._timeout)
+
+    def _call(self, events: int, call: Callable[[], T], deadline: int | None = None) -> T:
+        """Make a call; with a time-out, wait for `events` whenever it would block."""
+        if deadline is None:
+            deadline = self._deadline()
+        while True:
+            try:
+                return call()
+            except BlockingIOError:
+                if not self._timeout or deadline is None:
+                    raise
+            self._wait(events, deadline)
+
+    def _wait(self, events: int, deadline: int) -> None:
+        left = deadline - int(self._program.world.clock.now)
+        if left <= 0 or not sys.sys_poll(self._program, [(self._fd, events)], left):
+            raise TimeoutError('timed out')
+
+    # -- opening and closing
+
+    def bind(self, address: Address) -> None:
+        """Bind to (host, port)."""
+        self._check_open()
+        sys.sys_bind(self._program, self._fd, to_sockaddr(self._family, address, 'bind'))
+
+    def listen(self, backlog: int = 128) -> None:
+        """Start to listen; backlog as the system call takes it."""
+        sys.sys_listen(self._program, self._fd, max(0, backlog))
+
+    def connect(self, address: Address) -> None:
+        """Connect; with a time-out, TimeoutError when it is over."""
+        error = self._connect(address)
+        if error:
+            raise OSError(error, os.strerror(error))
+
+    def connect_ex(self, address: Address) -> int:
+        """As connect, but returns the errno (0: connected)."""
+        try:
+            return self._connect(address)
+        except TimeoutError:
+            return errno.EAGAIN
+
+    def _connect(self, address: Address) -> int:
+        self._check_open()
+        target = to_sockaddr(self._family, address, 'connect')
+        deadline = self._deadline()
+        try:
+            sys.sys_connect(self._program, self._fd, target)
+            return 0
+        except OSError as exc:
+            if exc.errno != errno.EINPROGRESS or not self._timeout or deadline is None:
+                return exc.errno or errno.EIO
+        self._wait(POLLOUT | POLLERR | POLLHUP, deadline)
+        return self._int_opt(std.SOL_SOCKET, std.SO_ERROR)
+
+    def accept(self) -> tuple[SimSocket, Address]:
+        """The next connection and its peer."""
+        self._check_open()
+        fd, peer = self._call(POLLIN, lambda: sys.sys_accept4(self._program, self._fd, 0))
+        sock = SimSocket.__new__(SimSocket)
+        sock._program = self._program
+        sock._io_refs, sock._closed = 0, False
+        sock._fd, sock._family, sock._kind, sock._proto = fd, self._family, self._kind, self._proto
+        sock._timeout = None
+        if std.getdefaulttimeout() is not None:
+            sock.settimeout(std.getdefaulttimeout())
+        return sock, from_sockaddr(peer)
+
+    def shutdown(self, how: int) -> None:
+        """SHUT_RD, SHUT_WR or SHUT_RDWR."""
+        sys.sys_shutdown(self._program, self._fd, how)
+
+    def _real_close(self, _ss: Any = None) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            sys.sys_close(self._program, fd)
+
+    def dup(self) -> SimSocket:
+        """A second descriptor for the same socket."""
+        fd = sys.sys_dup(self._program, self._fd)
+        sock = self.__class__(self._family, self._kind, self._proto, fileno=fd)
+        sock.settimeout(self._timeout)
+        return sock
+
+    def getsockname(self) -> Address:
+        """The local address."""
+        return from_sockaddr(sys.sys_getsockname(self._program, self._fd))
+
+    def getpeername(self) -> Address:
+        """The remote address; ENOTCONN without one."""
+        return from_sockaddr(sys.sys_getpeername(self._program, self._fd))
+
+    # -- options
+
+    def setsockopt(self, level: int, optname: int, value: Any, optlen: int | None = None) -> None:
+        """value: int, bytes, or None with optlen."""
+        if value is None:
+            data = bytes(optlen or 0)
+        elif isinstance(value, int):
+            data = struct.pack('i', value) if value < 0x80000000 else struct.pack('I', value)
+        else:
+            data = bytes(value)
+        sys.sys_setsockopt(self._program, self._fd, level, optname, data)
+
+    def getsockopt(self, level: int, optname: int, buflen: int = 0) -> Any:
+        """An int, or bytes where buflen is given."""
+        if not 0 <= buflen <= 1024:
+            raise OSError('getsockopt buflen out of range')
+        if buflen == 0:
+            return self._int_opt(level, optname)
+        return sys.sys_getsockopt(self._program, self._fd, level, optname, buflen)
+
+    def ioctl(self, control: int, option: int) -> int:
+        """The system call by its number."""
+        return sys.sys_ioctl(self._program, self._fd, control, option)
+
+    # -- data
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Send what fits; returns how much."""
+        raw = _bytes(data)
+        return self._call(POLLOUT, lambda: sys.sys_sendto(self._program, self._fd, raw, flags, None))
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send everything, or raise."""
+        raw = _bytes(data)
+        deadline = self._deadline()
+        sent = 0
+        while sent < len(raw):
+            rest = raw if sent == 0 else raw[sent:]
+            sent += self._call(POLLOUT, lambda rest=rest: sys.sys_sendto(  # type: ignore[misc]
+                self._program, self._fd, rest, flags, None), deadline)
+
+    def sendto(self, data: Any, *args: Any) -> int:
+        """sendto(data, address) or sendto(data, flags, address)."""
+        if len(args) not in (1, 2):
+            raise TypeError(f'sendto() takes 2 or 3 arguments ({len(args) + 1} given)')
+        flags, address = (0, args[0]) if len(args) == 1 else args
+        target = None if address is None else to_sockaddr(self._family, address, 'sendto')
+        raw = _bytes(data)
+        return self._call(POLLOUT, lambda: sys.sys_sendto(self._program, self._fd, raw, flags, target))
+
+    def sendmsg(self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Address = None) -> int:
+        """Send the buffers as one message, with control messages (level, type, bytes)."""
+        raw = b''.join([_bytes(b) for b in buffers])
+        target = None if address is None else to_sockaddr(self._family, address, 'sendmsg')
+        control = [Cmsg(level, kind, _bytes(data)) for level, kind, data in ancdata]
+
+        def call() -> int:
+            msg = Msghdr(raw)
+            msg.msg_name = target
+            msg.msg_control = control
+            return sys.sys_sendmsg(self._program, self._fd, msg, flags)
+        return self._call(POLLOUT, call)
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """Send a regular file until its end (or count bytes); no descriptor of the machine is involved."""
+        return self._sendfile_use_send(file, offset, count)  # type: ignore[attr-defined,no-any-return]
+
+    def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        """Up to bufsize bytes; b'' at the end of the stream."""
+        if bufsize < 0:
+            raise ValueError('negative buffersize in recv')
+        return self._call(POLLIN, lambda: sys.sys_recvfrom(self._program, self._fd, bufsize, flags))[0]
+
+    def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Address]:
+        """As recv, with the sender's address."""
+        if bufsize < 0:
+            raise ValueError('negative buffersize in recvfrom')
+        data, peer = self._call(POLLIN, lambda: sys.sys_recvfrom(self._program, self._fd, bufsize, flags))
+        return data, from_sockaddr(peer)
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """Receive into a buffer; returns how much."""
+        return self.recvfrom_into(buffer, nbytes, flags)[0]
+
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Address]:
+        """As recv_into, with the sender's address."""
+        view = memoryview(buffer).cast('B')
+        if nbytes < 0:
+            raise ValueError('negative buffersize in recv_into')
+        if nbytes > len(view):
+            raise ValueError('buffer too small for requested bytes')
+        want = nbytes or len(view)
+        data, peer = self._call(POLLIN, lambda: sys.sys_recvfrom(self._program, self._fd, want, flags))
+        view[:len(data)] = data
+        return len(data), from_sockaddr(peer)
+
+    def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Address]:
+        """(data, control messages, flags, sender)."""
+        def call() -> Msghdr:
+            msg = Msghdr()
+            sys.sys_recvmsg(self._program, self._fd, msg, bufsize, flags)
+            return msg
+        msg = self._call(POLLIN, call)
+        control = [(c.cmsg_level, c.cmsg_type, c.data) for c in msg.msg_control] if ancbufsize else []
+        return b''.join(msg.chunks), control, msg.msg_flags, from_sockaddr(msg.msg_name)
+
+    def recvmsg_into(self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0) -> tuple[int, list[Any], int, Address]:
+        """As recvmsg, into buffers."""
+        views = [memoryview(b).cast('B') for b in buffers]
+        data, control, got, peer = self.recvmsg(sum(len(v) for v in views), ancbufsize, flags)
+        at = 0
+        for view in views:
+            part = data[at:at + len(view)]
+            view[:len(part)] = part
+            at += len(part)
+        return len(data), control, got, peer
+
+
+def _bytes(data: Any) -> bytes:
+    """What a program wants to send, as immutable bytes (the stack shares them, so a mutable buffer is copied here once)."""
+    if type(data) is bytes:
+        return data
+    if isinstance(data, str):
+        raise TypeError("a bytes-like object is required, not 'str'")
+    return bytes(memoryview(data).cast('B')) if not isinstance(data, (bytes, bytearray)) else bytes(data)
+
+
+def socketpair(family: int | None = None, type: int = std.SOCK_STREAM, proto: int = 0) -> tuple[SimSocket, SimSocket]:
+    """A connected pair within the program (AF_UNIX by default, as in CPython)."""
+    program = current_program()
+    a, b = sys.sys_socketpair(program, std.AF_UNIX if family is None else family, type, proto)
+    return SimSocket(fileno=a), SimSocket(fileno=b)
+
+
+def fromfd(fd: int, family: int, type: int, proto: int = 0) -> SimSocket:
+    """A socket on a duplicate of an open descriptor."""
+    return SimSocket(family, type, proto, fileno=sys.sys_dup(current_program(), fd))
+
+
+

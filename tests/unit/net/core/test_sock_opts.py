@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SOL_SOCKET options: what is read back, what is refused."""
+from __future__ import annotations
+
+import pytest
+from helpers.hosts import Alone, Pair, fails
+from linnet.include.linux import socket as s
+from linnet.net import socket as sys
+
+
+@pytest.mark.parametrize(('option', 'given', 'read'), [
+    (s.SO_REUSEADDR, 5, 1), (s.SO_REUSEPORT, 1, 1), (s.SO_BROADCAST, 1, 1), (s.SO_KEEPALIVE, 1, 1), (s.SO_OOBINLINE, 1, 1),
+    (s.SO_DONTROUTE, 1, 1), (s.SO_PRIORITY, 6, 6), (s.SO_MARK, 42, 42), (s.SO_TIMESTAMP, 1, 1), (s.SO_TIMESTAMPNS, 1, 1),
+    (s.SO_RCVLOWAT, 0, 1), (s.SO_RCVLOWAT, 77, 77), (s.SO_SNDBUF, 10000, 20000), (s.SO_RCVBUF, 10000, 20000),
+    (s.SO_SNDBUF, 1, 4608), (s.SO_RCVBUF, 0, 2304), (s.SO_SNDBUF, 10**9, 2 * 212992), (s.SO_RCVBUF, -1, 2 * 212992),
+    (s.SO_SNDBUFFORCE, 10**6, 2 * 10**6), (s.SO_RCVBUFFORCE, 10**6, 2 * 10**6), (s.SO_BUSY_POLL, 5, 0), (s.SO_BSDCOMPAT, 1, 0),
+    (s.SO_ZEROCOPY, 1, 1), (s.SO_RXQ_OVFL, 1, 1), (s.SO_NO_CHECK, 1, 1), (s.SO_MAX_PACING_RATE, 5000, 5000),
+])
+def test_set_and_read(option: int, given: int, read: int) -> None:
+    host = Alone()
+    fd = host.socket(s.SOCK_DGRAM)
+    host.setopt(fd, s.SOL_SOCKET, option, given)
+    assert host.getopt(fd, s.SOL_SOCKET, option) == read
+
+
+@pytest.mark.parametrize(('option', 'value', 'error'), [
+    (s.SO_TYPE, 1, 'ENOPROTOOPT'), (s.SO_ERROR, 1, 'ENOPROTOOPT'), (s.SO_PROTOCOL, 1, 'ENOPROTOOPT'), (s.SO_DOMAIN, 1, 'ENOPROTOOPT'),
+    (s.SO_ACCEPTCONN, 1, 'ENOPROTOOPT'), (s.SO_SNDLOWAT, 1, 'ENOPROTOOPT'), (9999, 1, 'ENOPROTOOPT'), (s.SO_REUSEADDR, b'123', 'EINVAL'),
+    (s.SO_LINGER, 1, 'EINVAL'), (s.SO_RCVTIMEO, 1, 'EINVAL'), (s.SO_RCVTIMEO, bytes(8) + (10**6).to_bytes(8, 'little'), 'EDOM'),
+    (s.SO_BINDTODEVICE, b'nonesuch\0', 'ENODEV'), (s.SO_PASSCRED, 1, 'EOPNOTSUPP'), (s.SO_BUSY_POLL, -1, 'EINVAL'),
+])
+def test_refused(option: int, value: int | bytes, error: str) -> None:
+    host = Alone()
+    with fails(error):
+        host.setopt(host.socket(), s.SOL_SOCKET, option, value)
+
+
+def test_what_a_socket_is() -> None:
+    host = Alone()
+    fd = host.socket(s.SOCK_DGRAM)
+    for option, value in ((s.SO_TYPE, 2), (s.SO_PROTOCOL, 17), (s.SO_DOMAIN, 2), (s.SO_ACCEPTCONN, 0), (s.SO_ERROR, 0), (s.SO_SNDLOWAT, 1)):
+        assert host.getopt(fd, s.SOL_SOCKET, option) == value
+    assert host.getopt(host.server(80), s.SOL_SOCKET, s.SO_ACCEPTCONN) == 1
+    with fails('ENOPROTOOPT'):
+        host.getopt(fd, s.SOL_SOCKET, 9999)
+    with fails('EINVAL'):
+        sys.sys_getsockopt(host.process, fd, s.SOL_SOCKET, s.SO_TYPE, -1)
+    assert sys.sys_getsockopt(host.process, fd, s.SOL_SOCKET, s.SO_TYPE, 2) == b'\2\0'
+
+
+def test_cookie_is_unique_and_stays() -> None:
+    host = Alone()
+    a, b = host.socket(), host.socket()
+    cookies = [sys.sys_getsockopt(host.process, fd, s.SOL_SOCKET, s.SO_COOKIE, 8) for fd in (a, b, a)]
+    assert cookies[0] == cookies[2] != cookies[1]
+    with fails('EINVAL'):
+        sys.sys_getsockopt(host.process, a, s.SOL_SOCKET, s.SO_COOKIE, 4)
+
+
+def test_privileged_options() -> None:
+    host = Alone(privileged=False)
+    fd = host.socket()
+    for option, value, error in ((s.SO_MARK, 1, 'EPERM'), (s.SO_PRIORITY, 7, 'EPERM'), (s.SO_SNDBUFFORCE, 1, 'EPERM'),
+                                 (s.SO_RCVBUFFORCE, 1, 'EPERM'), (s.SO_DEBUG, 1, 'EACCES')):
+        with fails(error):
+            host.setopt(fd, s.SOL_SOCKET, option, value)
+    host.setopt(fd, s.SOL_SOCKET, s.SO_PRIORITY, 6)
+
+
+def test_times_and_linger() -> None:
+    host = Alone()
+    fd = host.socket()
+    read = sys.sys_getsockopt
+    for option in (s.SO_RCVTIMEO, s.SO_SNDTIMEO):
+        assert read(host.process, fd, s.SOL_SOCKET, option, 16) == bytes(16)
+        value = (3).to_bytes(8, 'little') + (500_000).to_bytes(8, 'little')
+        host.setopt(fd, s.SOL_SOCKET, option, value)
+        assert read(host.process, fd, s.SOL_SOCKET, option, 16) == value
+    linger = b'\1\0\0\0\x05\0\0\0'
+    host.setopt(fd, s.SOL_SOCKET, s.SO_LINGER, linger)
+    assert read(host.process, fd, s.SOL_SOCKET, s.SO_LINGER, 8) == linger
+
+
+def test_receive_times_out() -> None:
+    host = Alone()
+    fd = host.udp(9)
+    host.setopt(fd, s.SOL_SOCKET, s.SO_RCVTIMEO, (2).to_bytes(8, 'little') + bytes(8))
+
+    def program() -> int:
+        with fails('EAGAIN'):
+            host.recv(fd)
+        return int(host.world.clock.now)
+    assert host.run(program) == [2_000_000_000]
+
+
+def test_bind_to_device() -> None:
+    pair = Pair()
+    fd = pair.a.udp(9)
+    pair.a.setopt(fd, s.SOL_SOCKET, s.SO_BINDTODEVICE, b'eth0\0')
+    assert sys.sys_getsockopt(pair.a.process, fd, s.SOL_SOCKET, s.SO_BINDTODEVICE, 16) == b'eth0\0'
+    with fails('EINVAL'):
+        sys.sys_getsockopt(pair.a.process, fd, s.SOL_SOCKET, s.SO_BINDTODEVICE, 4)
+    pair.a.setopt(fd, s.SOL_SOCKET, s.SO_BINDTODEVICE, b'\0')
+    assert sys.sys_getsockopt(pair.a.process, fd, s.SOL_SOCKET, s.SO_BINDTODEVICE, 16) == b''

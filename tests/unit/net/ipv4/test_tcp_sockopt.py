@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of level SOL_TCP: values, ranges, errors; and TCP_INFO."""
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from helpers.hosts import Alone, Pair, fails
+from linnet.include.linux.socket import SOL_TCP
+from linnet.include.net.tcp import (
+    TCP_CONGESTION,
+    TCP_CORK,
+    TCP_DEFER_ACCEPT,
+    TCP_INFO,
+    TCP_INQ,
+    TCP_KEEPCNT,
+    TCP_KEEPIDLE,
+    TCP_KEEPINTVL,
+    TCP_LINGER2,
+    TCP_MAXSEG,
+    TCP_NODELAY,
+    TCP_NOTSENT_LOWAT,
+    TCP_QUICKACK,
+    TCP_SAVE_SYN,
+    TCP_SYNCNT,
+    TCP_THIN_LINEAR_TIMEOUTS,
+    TCP_USER_TIMEOUT,
+    TCP_WINDOW_CLAMP,
+)
+from linnet.include.net.tcp_states import TCP_CLOSE, TCP_ESTABLISHED
+from linnet.net import socket as sys
+from linnet.net.ipv4.tcp_info import TCP_INFO_TAIL, TCP_INFO_U32
+from linnet.net.ipv4.tcp_sockopt import retrans_to_secs, secs_to_retrans
+
+DEFAULTS = [
+    (TCP_NODELAY, 0), (TCP_MAXSEG, 536), (TCP_CORK, 0), (TCP_KEEPIDLE, 7200), (TCP_KEEPINTVL, 75), (TCP_KEEPCNT, 9),
+    (TCP_SYNCNT, 6), (TCP_LINGER2, 60), (TCP_DEFER_ACCEPT, 0), (TCP_WINDOW_CLAMP, 0), (TCP_QUICKACK, 1), (TCP_USER_TIMEOUT, 0),
+    (TCP_NOTSENT_LOWAT, 0), (TCP_INQ, 0), (TCP_SAVE_SYN, 0),
+]
+RANGES = [
+    (TCP_MAXSEG, 88, 32767), (TCP_KEEPIDLE, 1, 32767), (TCP_KEEPINTVL, 1, 32767), (TCP_KEEPCNT, 1, 127), (TCP_SYNCNT, 1, 127),
+    (TCP_THIN_LINEAR_TIMEOUTS, 0, 1), (TCP_INQ, 0, 1), (TCP_SAVE_SYN, 0, 2), (TCP_USER_TIMEOUT, 0, 2**31 - 1),
+]
+
+
+@pytest.mark.parametrize(('option', 'value'), DEFAULTS)
+def test_defaults(option: int, value: int) -> None:
+    prog = Alone()
+    assert prog.getopt(prog.socket(), SOL_TCP, option) == value
+
+
+@pytest.mark.parametrize(('option', 'low', 'high'), RANGES)
+def test_ranges(option: int, low: int, high: int) -> None:
+    prog = Alone()
+    fd = prog.socket()
+    for value in (low, high):
+        prog.setopt(fd, SOL_TCP, option, value)
+        assert prog.getopt(fd, SOL_TCP, option) == value
+    for value in (low - 1, high + 1):
+        if option == TCP_MAXSEG and value == 0:
+            continue
+        if value < 2**31:
+            with fails('EINVAL'):
+                prog.setopt(fd, SOL_TCP, option, value)
+
+
+def test_a_short_value_is_einval() -> None:
+    prog = Alone()
+    with fails('EINVAL'):
+        prog.setopt(prog.socket(), SOL_TCP, TCP_NODELAY, b'\1')
+
+
+def test_an_unknown_option_is_enoprotoopt() -> None:
+    prog = Alone()
+    fd = prog.socket()
+    with fails('ENOPROTOOPT'):
+        prog.setopt(fd, SOL_TCP, 99, 1)
+    with fails('ENOPROTOOPT'):
+        prog.getopt(fd, SOL_TCP, 99)
+
+
+def test_linger2() -> None:
+    prog = Alone()
+    fd = prog.socket()
+    prog.setopt(fd, SOL_TCP, TCP_LINGER2, 10)
+    assert prog.getopt(fd, SOL_TCP, TCP_LINGER2) == 10
+    for value in (-5, 121):
+        prog.setopt(fd, SOL_TCP, TCP_LINGER2, value)
+        assert prog.getopt(fd, SOL_TCP, TCP_LINGER2) == -1
+
+
+def test_window_clamp_has_a_least_value() -> None:
+    prog = Alone()
+    fd = prog.socket()
+    prog.setopt(fd, SOL_TCP, TCP_WINDOW_CLAMP, 1)
+    assert prog.getopt(fd, SOL_TCP, TCP_WINDOW_CLAMP) == 1152
+    prog.setopt(fd, SOL_TCP, TCP_WINDOW_CLAMP, 0)
+    assert prog.getopt(fd, SOL_TCP, TCP_WINDOW_CLAMP) == 0
+
+
+def test_congestion() -> None:
+    prog = Alone()
+    fd = prog.socket()
+    assert sys.sys_getsockopt(prog.process, fd, SOL_TCP, TCP_CONGESTION, 16).rstrip(b'\0') == b'reno'
+    prog.setopt(fd, SOL_TCP, TCP_CONGESTION, b'reno')
+    with fails('ENOENT'):
+        prog.setopt(fd, SOL_TCP, TCP_CONGESTION, b'nonesuch')
+    with fails('EINVAL'):
+        prog.setopt(fd, SOL_TCP, TCP_CONGESTION, b'')
+
+
+@pytest.mark.parametrize(('seconds', 'retrans', 'back'), [(0, 0, 0), (1, 1, 1), (2, 2, 3), (3, 2, 3), (4, 3, 7), (30, 5, 31)])
+def test_defer_accept_counts_in_retransmissions(seconds: int, retrans: int, back: int) -> None:
+    assert secs_to_retrans(seconds) == retrans
+    assert retrans_to_secs(retrans) == back
+
+
+class TestInfo:
+    def info(self, prog: object, fd: int) -> dict[str, int]:
+        """TCP_INFO, unpacked."""
+        process = prog.process  # type: ignore[attr-defined]
+        data = sys.sys_getsockopt(process, fd, SOL_TCP, TCP_INFO, 1000)
+        names = ['tcpi_state', 'tcpi_ca_state', 'tcpi_retransmits', 'tcpi_probes', 'tcpi_backoff', 'tcpi_options', 'wscale', 'bits']
+        names += list(TCP_INFO_U32) + [name for name, _ in TCP_INFO_TAIL]
+        fmt = '<8B' + 'I' * len(TCP_INFO_U32) + ''.join(f for _, f in TCP_INFO_TAIL)
+        assert len(data) == struct.calcsize(fmt)
+        return dict(zip(names, struct.unpack(fmt, data), strict=True))
+
+    def test_size_is_that_of_linux(self) -> None:
+        prog = Alone()
+        fd = prog.socket()
+        assert len(sys.sys_getsockopt(prog.process, fd, SOL_TCP, TCP_INFO, 1000)) == 248
+        assert self.info(prog, fd)['tcpi_state'] == TCP_CLOSE
+
+    def test_optlen_cuts_it(self) -> None:
+        prog = Alone()
+        assert len(sys.sys_getsockopt(prog.process, prog.socket(), SOL_TCP, TCP_INFO, 104)) == 104
+
+    def test_of_a_connection(self) -> None:
+        pair = Pair()
+        fd_a, fd_b = pair.connected()
+        pair.run(lambda: pair.a.sendall(fd_a, bytes(100_000)), lambda: pair.b.recv(fd_b, 100_000, 0x100))
+        info = self.info(pair.a, fd_a)
+        assert info['tcpi_state'] == TCP_ESTABLISHED
+        assert info['tcpi_bytes_acked'] == 100_001
+        assert info['tcpi_bytes_sent'] == 100_000
+        assert info['tcpi_snd_mss'] == 1448
+        assert info['tcpi_options'] & 1
+        assert info['tcpi_unacked'] == 0
+        assert self.info(pair.b, fd_b)['tcpi_bytes_received'] == 100_000
