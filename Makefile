@@ -11,7 +11,7 @@ JOBS ?= 2
 PYTEST := $(PY) -m pytest -n $(JOBS) --dist loadgroup
 
 SOURCES := $(shell find src/linnet/include src/linnet/kernel src/linnet/net src/linnet/drivers -name '*.py')
-FRAME := pyproject.toml setup.py setup.cfg
+FRAME := pyproject.toml setup.py
 
 ifneq ($(filter-out 0,$(LINNET_PURE)),)
 READY := $(VENV)/.base
@@ -87,9 +87,10 @@ $(VENV)/.base: pyproject.toml setup.py | $(VENV)/pyvenv.cfg
 	@LINNET_PURE=1 $(PIP) --no-build-isolation --editable .
 	@touch $@
 
-# The list of files changes when one is added, removed or renamed: then, too, there is something to build.
+# A file that was added, removed or renamed is a change, too, and so is another LINNET_OPT.
+BUILT_FROM := $(LINNET_OPT) $(sort $(SOURCES))
 $(VENV)/.sources: FORCE | $(VENV)/pyvenv.cfg
-	@echo '$(sort $(SOURCES))' | cmp -s - $@ || echo '$(sort $(SOURCES))' > $@
+	@echo '$(BUILT_FROM)' | cmp -s - $@ || echo '$(BUILT_FROM)' > $@
 
 $(VENV)/.compiled: $(VENV)/.base $(VENV)/.sources $(SOURCES) $(FRAME)
 	@$(PY) setup.py --quiet build_ext --inplace

@@ -103,8 +103,19 @@ def remove_orphans() -> None:
             path.unlink()
 
 
+def write_if_changed(path: Path, text: str) -> str:
+    """Write `text` to `path`, leaving the file's time alone if it says that already, and return the path."""
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+    return str(path)
+
+
 class BuildRooms(build_ext):
     """build_ext that leaves no extension in the source tree which is older than its source."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
 
     def run(self) -> None:
         in_place = bool(self.inplace or self.editable_mode)
@@ -139,14 +150,17 @@ def extensions() -> list[Extension]:
     tag = sys.implementation.cache_tag
     level = os.environ.get('LINNET_OPT', '3')
     say(f'compiling {len(files)} files with -O{level}')
-    options = ['--cache-dir', os.devnull]
+    target = Path('build', f'mypyc-{tag}')
     made: list[Extension] = mypycify(
-        [*options, *files], opt_level=level, debug_level='0', separate=True, target_dir=f'build/mypyc-{tag}'
+        ['--cache-dir', os.devnull, *files], opt_level=level, debug_level='0', separate=True, target_dir=str(target)
     )
-    if compiles(PROBE, WHOLE_PROGRAM):
-        for extension in made:
+    flags = WHOLE_PROGRAM if compiles(PROBE, WHOLE_PROGRAM) else []
+    choices = write_if_changed(target / 'choices.txt', ' '.join([*COMPILER, f'-O{level}', *flags]))
+    for extension in made:
+        extension.depends.append(choices)
+        if flags:
             # mypycify gives one list to all of them.
-            extension.extra_compile_args = [*extension.extra_compile_args, *WHOLE_PROGRAM]
+            extension.extra_compile_args = [*extension.extra_compile_args, *flags]
             extension.extra_link_args = ['-s']
     return made
 

@@ -210,4 +210,4 @@ def fails(name: str) -> Iterator[None]:
     """The block raises OSError with the errno of that name."""
     with pytest.raises(OSError) as caught:
         yield
-    assert errno.errorcode[caught.value.errno or 0] == name
+    assert caught.value.errno == getattr(errno, name), f'{caught.value} is not {name}'

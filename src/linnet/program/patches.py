@@ -173,7 +173,7 @@ def _install_time_and_threads() -> None:
         _put(_thread, '_set_sentinel', dispatch(threads.set_sentinel, _thread._set_sentinel))
     if hasattr(_thread, 'start_joinable_thread'):
         _put(threading, '_ThreadHandle', _choose(threads.SimThreadHandle, threading._ThreadHandle))  # type: ignore[attr-defined]
-        _put(threading, '_start_joinable_thread', dispatch(  # type: ignore[attr-defined]
+        _put(threading, '_start_joinable_thread', dispatch(
             threads.start_joinable_thread, getattr(threading, '_start_joinable_thread')))  # noqa: B009
     _put(threading, 'RLock', dispatch(threads.SimRLock, threading.RLock))
     _put(queue, 'SimpleQueue', dispatch(queue._PySimpleQueue, queue.SimpleQueue))  # type: ignore[attr-defined]

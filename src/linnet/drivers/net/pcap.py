@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Captures: what passes chosen devices, written as pcapng with stamps in nanoseconds of the world's clock.
 
-A tap is a packet_type for ETH_P_ALL on each device, as a packet socket's: it gets a clone of what is sent just before the driver and of
-what is received just before the protocol. Checksums that were left to the device are filled in the written copy; super-segments are
-written as they pass, uncut, as on a Linux host. Equal runs give equal bytes: nothing of the real machine goes into the file.
+A tap is a packet_type for ETH_P_ALL on each device, as a packet socket's: it gets a clone of what is sent just before the
+driver and of what is received just before the protocol. Checksums that were left to the device are filled in the written
+copy; super-segments are written as they pass, uncut, as on a Linux host. Equal runs give equal bytes: nothing of the real
+machine goes into the file.
 
 Format: pcapng (draft-ietf-opsawg-pcapng): one section header, an interface description a device, then enhanced packet blocks.
 """
@@ -73,7 +74,7 @@ def pcapng_packet(interface: int, stamp_ns: int, data: bytes, orig_len: int, dir
 
 
 def call_path(skip: int) -> str:
-    """The stack's functions that run now, outermost first, 'tcp_sendmsg > tcp_push > ...'; '' where they are compiled (no frames)."""
+    """The stack's functions that run now, outermost first: 'tcp_sendmsg > tcp_push > ...'; '' where they are compiled."""
     names: list[str] = []
     frame = sys._getframe(skip)
     while True:
@@ -106,7 +107,8 @@ class PcapDevTap(PacketType):
 class PcapTap:
     """A capture of the given devices into a file, until close(). OSError where the file cannot be made.
 
-    comments: each packet carries the functions that sent or received it (where the stack runs interpreted). snaplen: bytes kept of each.
+    comments: each packet carries the functions that sent or received it (where the stack runs interpreted). snaplen: bytes kept
+    of each.
     """
 
     def __init__(self, path: str, devs: list[NetDevice], comments: bool = False, snaplen: int = SNAPLEN) -> None:

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """wire: a cable between two Ethernet devices, with a rate, a delay, and the faults that cables have.
 
-A direction is a transmit ring, a serializer and the air. A packet takes len * 8 / rate on the wire, its 14-byte header included; then the
-sender's socket is let go of it (that is the moment a network card would say "sent"), chance decides what becomes of it, and it arrives
-delay later through netif_rx. While the ring is full the transmit queue is stopped, so that the qdisc above fills, as with a real card.
+A direction is a transmit ring, a serializer and the air. A packet takes len * 8 / rate on the wire, its 14-byte header
+included; then the sender's socket is let go of it (that is the moment a network card would say "sent"), chance decides what
+becomes of it, and it arrives delay later through netif_rx. While the ring is full the transmit queue is stopped, so that the
+qdisc above fills, as with a real card.
 
-Order is kept: also under jitter a packet never overtakes another. Only `reorder` lets it: that share of the packets takes longer by
-reorder_ns. So one queue and one timer serve all that is in the air, and a second timer the serializer: two events a packet.
+Order is kept: also under jitter a packet never overtakes another. Only `reorder` lets it: that share of the packets takes
+longer by reorder_ns. So one queue and one timer serve all that is in the air, and a second timer the serializer: two events a
+packet.
 
-Random choices come from a stream of their own for each device (a fork of the Net's), so that other traffic does not shift them.
+Random choices come from a stream of their own for each device (a fork of the Net's), so that other traffic does not shift
+them.
 """
 from __future__ import annotations
 
@@ -91,8 +94,8 @@ class LossFunction(WireLoss):
 class WireParams:
     """One direction of a wire. rate_bps 0: no limit. Shares lie in 0..1. loss_function is asked first, then chance with `loss`.
 
-    jitter_ns: the delay of each packet is up to that much longer or shorter, evenly. reorder_ns: how much later a reordered packet comes;
-    0 for a quarter of the delay and the time of four packets like it.
+    jitter_ns: the delay of each packet is up to that much longer or shorter, evenly. reorder_ns: how much later a reordered
+    packet comes; 0 for a quarter of the delay and the time of four packets like it.
     """
 
     def __init__(self, rate_bps: int = 0, delay_ns: int = 0, jitter_ns: int = 0, loss: float = 0.0, duplicate: float = 0.0,
@@ -413,8 +416,12 @@ def wire_ops(dev: NetDevice) -> WireOps:
     return ops
 
 
-def wire_newlink(net_a: Net, name_a: str, net_b: Net, name_b: str, params_a: WireParams, params_b: WireParams) -> tuple[NetDevice, NetDevice]:
-    """Two devices and the cable between them, registered and down; params_a is what a sends through. FileExistsError for a taken name."""
+def wire_newlink(net_a: Net, name_a: str, net_b: Net, name_b: str, params_a: WireParams,
+                 params_b: WireParams) -> tuple[NetDevice, NetDevice]:
+    """Two devices and the cable between them, registered and down; params_a is what a sends through.
+
+    FileExistsError where a name is taken.
+    """
     a = wire_setup(net_a, name_a, params_a)
     b = wire_setup(net_b, name_b, params_b)
     for dev, peer in ((a, b), (b, a)):

@@ -2,8 +2,8 @@
 """IPv4's half of a device: its addresses, its multicast groups, and its settings under /proc/sys/net/ipv4/conf/DEV.
 
 An InDevice hangs on NetDevice.in_dev from registration to unregistration (net/ipv4/devinet.py makes and ends it). A setting in
-force is made of the device's value and that of `all`, which lives as sysctl_* on the Net: by maximum, by `or`, or by `and`, as the
-IN_DEV_* function of Linux's name says.
+force is made of the device's value and that of `all`, which lives as sysctl_* on the Net: by maximum, by `or`, or by `and`, as
+the IN_DEV_* function of Linux's name says.
 """
 from __future__ import annotations
 

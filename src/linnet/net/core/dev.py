@@ -15,7 +15,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EEXIST, EINVAL, ENETDOWN
+from linnet.include.linux.errno import EBUSY, EEXIST, EINVAL, ENETDOWN
 from linnet.include.linux.if_ether import ARPHRD_ETHER, ETH_P_ALL
 from linnet.include.linux.netdevice import (
     IFF_LOWER_UP,
@@ -511,9 +511,11 @@ def dev_alloc_name(net: Net, name: str) -> str:
 def register_netdevice(dev: NetDevice) -> int:
     """Give dev a place in its namespace: name, index, queues, and an address where its kind has one. It is down.
 
-    0, -EINVAL (name), -EEXIST, or what ndo_init says.  Linux: net/core/dev.c.
+    0, -EBUSY (it is registered), -EINVAL (name), -EEXIST, or what ndo_init says.  Linux: net/core/dev.c.
     """
     net = dev.net
+    if dev.registered:
+        return -EBUSY
     name = dev_alloc_name(net, dev.name)
     if not dev_valid_name(name):
         return -EINVAL

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Receive offload in software: segments that a driver receives in a row go up the stack as one.
 
-A driver's poll calls napi_gro_receive for each packet; packets that may be continued are held on napi.gro_list (8 at the most) until
-one ends the burst, or until the driver has no more packets and calls napi_gro_flush before napi_complete. Which packets belong together
-the protocols decide (net.offload_base): they set gro_same_flow where they merged a packet, gro_flush where it must not be held, and
-gso_size to the payload of one that may be. The payload of a merged packet is appended by reference; a held packet that nobody continued goes up just as it came.
+A driver's poll calls napi_gro_receive for each packet; packets that may be continued are held on napi.gro_list (8 at the
+most) until one ends the burst, or until the driver has no more packets and calls napi_gro_flush before napi_complete. Which
+packets belong together the protocols decide (net.offload_base): they set gro_same_flow where they merged a packet, gro_flush
+where it must not be held, and gso_size to the payload of one that may be. The payload of a merged packet is appended by
+reference; a held packet that nobody continued goes up just as it came.
 """
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ GRO_NORMAL: Final = 2
 
 
 def napi_gro_receive(napi: NapiStruct, skb: SkBuff) -> i64:
-    """Receive skb (data at the network header, protocol set), merged with others if possible. Returns GRO_*.  Linux: net/core/gro.c."""
+    """Receive skb (data at the network header, protocol set), merged if possible. Returns GRO_*.  Linux: net/core/gro.c."""
     ret = dev_gro_receive(napi, skb)
     if ret == GRO_NORMAL:
         netif_receive_skb(skb)
@@ -36,7 +37,7 @@ def napi_gro_receive(napi: NapiStruct, skb: SkBuff) -> i64:
 
 
 def dev_gro_receive(napi: NapiStruct, skb: SkBuff) -> i64:
-    """Merge skb into a held packet, hold it itself, or neither. The caller deals with skb by the answer.  Linux: net/core/gro.c."""
+    """Merge skb into a held packet, hold it, or neither. The caller deals with skb by the answer.  Linux: net/core/gro.c."""
     dev = skb.dev
     assert dev is not None
     if (dev.features & NETIF_F_GRO) == 0 or skb_is_gso(skb) or skb.frag_list is not None:

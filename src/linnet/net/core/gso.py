@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Segmentation offload in software: a super-segment is cut into packets as late as possible, for a device that cannot do it itself.
+"""Segmentation offload in software: a super-segment is cut into packets as late as possible, for a device that cannot do it
+itself.
 
 TCP hands down up to 64 KB as one skb with gso_size; it passes IP, the filters and the qdisc as one. validate_xmit_skb calls
-skb_gso_segment, which asks the network protocol (net.offload_base), which asks the transport (net.inet_offloads), and each mends its
-header in every piece. The payload is never copied: pieces refer to the same pages.
+skb_gso_segment, which asks the network protocol (net.offload_base), which asks the transport (net.inet_offloads), and each
+mends its header in every piece. The payload is never copied: pieces refer to the same pages.
 """
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 
 A device that registers gets an InDevice, and loses it, with all addresses, when it unregisters. The first address of a subnet is
 primary, further ones of the same subnet secondary; a primary that goes takes its secondaries along, or promotes the first of them
-(promote_secondaries). Every change is told on net.inetaddr_chain, where fib_frontend makes and unmakes the routes that follow from it,
-and whoever else cares (ARP) listens too. Nothing here knows about routes.
+(promote_secondaries). Every change is told on net.inetaddr_chain, where fib_frontend makes and unmakes the routes that follow
+from it, and whoever else cares (ARP) listens too. Nothing here knows about routes.
 """
 from __future__ import annotations
 
@@ -188,7 +188,8 @@ def in_dev_select_addr(in_dev: InDevice, scope: i64) -> i64:
 
 
 def inet_select_addr(dev: NetDevice, dst: i64, scope: i64) -> i64:
-    """A source address for dst (0: any) out of dev: of the subnet of dst if possible, else the first primary, else another device's.
+    """A source address for dst (0: any) out of dev: of the subnet of dst if possible, else the first primary, else another
+    device's.
 
     Addresses of a scope narrower than `scope` do not count. 0 where there is none.  Linux: net/ipv4/devinet.c.
     """

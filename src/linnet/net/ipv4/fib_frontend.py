@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Routes as people and devices make them: `ip route`, the routes that follow from addresses, source validation, address types.
 
-An address brings three kinds of routes with it (fib_add_ifaddr): itself in table local, its broadcast addresses there, and its subnet in
-table main. They come when the address does and its device is up, and go with either. Every change raises rt_genid, which makes all cached
-routes of the host stale.
+An address brings three kinds of routes with it (fib_add_ifaddr): itself in table local, its broadcast addresses there, and its
+subnet in table main. They come when the address does and its device is up, and go with either. Every change raises rt_genid,
+which makes all cached routes of the host stale.
 """
 from __future__ import annotations
 
+from typing import Final
+
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL, ENETUNREACH, ESRCH, EXDEV
+from linnet.include.linux.errno import EINVAL, ESRCH, EXDEV
 from linnet.include.linux.inet import in_ntoa, inet_make_mask, ipv4_is_lbcast, ipv4_is_multicast, ipv4_is_zeronet
 from linnet.include.linux.inetdevice import (
     IFA_F_NOPREFIXROUTE,
@@ -23,7 +25,14 @@ from linnet.include.linux.inetdevice import (
     inet_ifa_match,
 )
 from linnet.include.linux.netdevice import IFF_LOOPBACK, IFF_UP, NetDevice
-from linnet.include.linux.notifier import NETDEV_CHANGE, NETDEV_CHANGEMTU, NETDEV_DOWN, NETDEV_UNREGISTER, NETDEV_UP, NotifierBlock
+from linnet.include.linux.notifier import (
+    NETDEV_CHANGE,
+    NETDEV_CHANGEMTU,
+    NETDEV_DOWN,
+    NETDEV_UNREGISTER,
+    NETDEV_UP,
+    NotifierBlock,
+)
 from linnet.include.net.flow import Flowi4
 from linnet.include.net.ip_fib import (
     RT_SCOPE_HOST,
@@ -40,7 +49,6 @@ from linnet.include.net.ip_fib import (
     RTNH_F_LINKDOWN,
     RTNH_F_ONLINK,
     RTPROT_KERNEL,
-    RTPROT_STATIC,
     FibAlias,
     FibConfig,
     FibInfo,
@@ -50,8 +58,7 @@ from linnet.include.net.ip_fib import (
     FibTable,
 )
 from linnet.include.net.net_namespace import Net
-from linnet.include.net.snmp import LINUX_MIB_IPREVERSEPATHFILTER, NET_INC_STATS
-from linnet.net.ipv4.devinet import devinet_init, inet_lookup_ifaddr_rcu, inet_select_addr
+from linnet.net.ipv4.devinet import inet_lookup_ifaddr_rcu
 from linnet.net.ipv4.fib_rules import fib4_rules_init, fib_lookup
 from linnet.net.ipv4.fib_semantics import (
     fib_create_info,
@@ -74,10 +81,10 @@ from linnet.net.ipv4.fib_trie import (
     fib_table_walk,
 )
 
-RTN_NAMES = {1: 'unicast', 2: 'local', 3: 'broadcast', 4: 'anycast', 5: 'multicast', 6: 'blackhole', 7: 'unreachable', 8: 'prohibit',
-             9: 'throw'}
-RTPROT_NAMES = {0: 'unspec', 1: 'redirect', 2: 'kernel', 3: 'boot', 4: 'static'}
-SCOPE_NAMES = {200: 'site', 253: 'link', 254: 'host', 255: 'nowhere'}
+RTN_NAMES: Final = {1: 'unicast', 2: 'local', 3: 'broadcast', 4: 'anycast', 5: 'multicast', 6: 'blackhole', 7: 'unreachable',
+                    8: 'prohibit', 9: 'throw'}
+RTPROT_NAMES: Final = {0: 'unspec', 1: 'redirect', 2: 'kernel', 3: 'boot', 4: 'static'}
+SCOPE_NAMES: Final = {200: 'site', 253: 'link', 254: 'host', 255: 'nowhere'}
 
 
 def rt_cache_flush(net: Net) -> None:
@@ -193,10 +200,11 @@ def __ip_dev_find(net: Net, addr: i64) -> NetDevice | None:
 
 
 def fib_validate_source(net: Net, saddr: i64, daddr: i64, tos: i64, oif: i64, dev: NetDevice, idev: InDevice) -> i64:
-    """Could a packet from saddr have come in by dev (RFC 3704)? 1: yes, and the sender is on that link; 0: yes; negative errno: no.
+    """Could a packet from saddr have come in by dev (RFC 3704)? 1: yes, and the sender is on that link; 0: yes; negative errno:
+    no.
 
-    oif: where the packet would go (0: to this host). Linux: net/ipv4/fib_frontend.c; without rp_filter only packets with a source of
-    this host itself are refused, at the price of a dict get.
+    oif: where the packet would go (0: to this host). Linux: net/ipv4/fib_frontend.c; without rp_filter only packets with a source
+    of this host itself are refused, at the price of a dict get.
     """
     rpf = IN_DEV_RPFILTER(idev)
     if rpf == 0 and (dev.ifindex != oif or not IN_DEV_TX_REDIRECTS(idev)):
@@ -229,7 +237,6 @@ def __fib_validate_source(net: Net, src: i64, dst: i64, tos: i64, oif: i64, dev:
         if not idev.ifa_list:
             return -EXDEV if rpf != 0 else 0
         if rpf == 1:
-            NET_INC_STATS(net, LINUX_MIB_IPREVERSEPATHFILTER)
             return -EXDEV
         fl4.flowi4_oif = dev.ifindex
         if fib_lookup(net, fl4, res, FIB_LOOKUP_IGNORE_LINKSTATE) == 0 and res.type == RTN_UNICAST:
@@ -237,10 +244,7 @@ def __fib_validate_source(net: Net, src: i64, dst: i64, tos: i64, oif: i64, dev:
             assert fi is not None
             return 1 if fi.fib_nh[res.nh_sel].nh_scope >= RT_SCOPE_HOST else 0
         return 0
-    if rpf != 0:
-        NET_INC_STATS(net, LINUX_MIB_IPREVERSEPATHFILTER)
-        return -EXDEV
-    return 0
+    return -EXDEV if rpf != 0 else 0
 
 
 # -- routes by hand
@@ -253,8 +257,6 @@ def fib_add_route(net: Net, cfg: FibConfig) -> int:
     """
     if cfg.fc_dst_len > 32 or (cfg.fc_dst & ~inet_make_mask(cfg.fc_dst_len) & 0xFFFFFFFF) != 0:
         return -EINVAL
-    if cfg.fc_protocol == 3:  # nobody said: `ip` says boot, and so do we
-        cfg.fc_protocol = 3
     err, fi = fib_create_info(net, cfg)
     if fi is None:
         return err

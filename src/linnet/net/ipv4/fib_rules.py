@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Policy routing: rules, in order of preference, say which table is asked.
 
-A Net starts without rules: the merged table of local and main answers. The first rule that is added brings the three standard ones with it
-(0: local, 32766: main, 32767: default) and parts local from main, as in Linux; from then on each look-up walks the rules, and a table that
-has no route (or a throw route) passes the question on.
+A Net starts without rules: the merged table of local and main answers. The first rule that is added brings the three standard
+ones with it (0: local, 32766: main, 32767: default) and parts local from main, as in Linux; from then on each look-up walks the
+rules, and a table that has no route (or a throw route) passes the question on.
 """
 from __future__ import annotations
 
@@ -64,6 +64,11 @@ def fib_unmerge(net: Net) -> None:
     fib_trie_unmerge(main, local)
 
 
+def standard_rules() -> list[FibRule]:
+    """Local, main and default.  Linux: fib_default_rules_init, net/ipv4/fib_rules.c."""
+    return [FibRule(0, RT_TABLE_LOCAL), FibRule(FR_PREF_MAIN, RT_TABLE_MAIN), FibRule(FR_PREF_DEFAULT, RT_TABLE_DEFAULT)]
+
+
 def rule_pref(rule: FibRule) -> int:
     """The order of rules."""
     return rule.pref
@@ -77,7 +82,7 @@ def fib_rule_add(net: Net, rule: FibRule) -> int:
     rules = net.ipv4.fib_rules
     if not rules:
         fib_unmerge(net)
-        rules.extend([FibRule(0, RT_TABLE_LOCAL), FibRule(FR_PREF_MAIN, RT_TABLE_MAIN), FibRule(FR_PREF_DEFAULT, RT_TABLE_DEFAULT)])
+        rules.extend(standard_rules())
     if rule.pref == 0:
         rule.pref = rules[1].pref - 1 if len(rules) > 1 else FR_PREF_MAIN - 1
     for old in rules:
@@ -131,8 +136,7 @@ def fib_rule_text(rule: FibRule) -> str:
 
 def fib_rules_dump(net: Net) -> str:
     """The text of `ip rule`."""
-    rules = net.ipv4.fib_rules or [FibRule(0, RT_TABLE_LOCAL), FibRule(FR_PREF_MAIN, RT_TABLE_MAIN),
-                                   FibRule(FR_PREF_DEFAULT, RT_TABLE_DEFAULT)]
+    rules = net.ipv4.fib_rules or standard_rules()
     return ''.join(fib_rule_text(rule) + '\n' for rule in rules)
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a route means: next hops checked and shared, the choice between several, preferred sources, and what a device's end does to them.
+"""What a route means: next hops checked and shared, the choice between several, preferred sources, and what a device's end does
+to them.
 
-A fib_info holds what routes have in common and is shared between equal ones. A next hop's gateway must itself be reachable on a link
-(scope rule: each hop must be strictly nearer than the route that uses it). Multipath next hops are chosen by a hash of the flow, in
-proportion to their weights, so that one flow keeps its path (RFC 2992).
+A fib_info holds what routes have in common and is shared between equal ones. A next hop's gateway must itself be reachable on a
+link (scope rule: each hop must be strictly nearer than the route that uses it). Multipath next hops are chosen by a hash of the
+flow, in proportion to their weights, so that one flow keeps its path (RFC 2992).
 """
 from __future__ import annotations
 

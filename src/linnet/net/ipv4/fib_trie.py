@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Routing tables: longest prefix match, by one dict of networks a prefix length.
 
-Linux keeps a compressed trie; a host has few prefix lengths in use, so a look-up here is one dict get for each of them, the longest first
-(a table of a full internet has at most 33). The aliases of a prefix are ordered by table, then TOS (the higher first), then priority (the
-lower first), and the first that fits answers. A route whose next hops are all dead does not exist to a look-up.
+Linux keeps a compressed trie; a host has few prefix lengths in use, so a look-up here is one dict get for each of them, the
+longest first (a table of a full internet has at most 33). The aliases of a prefix are ordered by table, then TOS (the higher
+first), then priority (the lower first), and the first that fits answers. A route whose next hops are all dead does not exist to a
+look-up.
 
-Until the first policy rule is made, the routes of table `local` stand in the structure of table `main` and one look-up serves both, as in
-Linux; fib_trie_unmerge parts them.
+Until the first policy rule is made, the routes of table `local` stand in the structure of table `main` and one look-up serves
+both, as in Linux; fib_trie_unmerge parts them.
 """
 from __future__ import annotations
 
@@ -109,7 +110,8 @@ def fib_find_alias(tb: FibTable, network: int, plen: int, tos: i64, prio: i64) -
 
 def fib_table_insert(net: Net, tb: FibTable, network: int, plen: int, tos: i64, type: i64, fi: FibInfo, replace: bool,
                      append: bool = False) -> int:
-    """Add a route: 0, or -EEXIST where one of the same TOS and priority is there (replace takes its place, append stands behind it).
+    """Add a route: 0, or -EEXIST where one of the same TOS and priority is there (replace takes its place, append stands behind
+    it).
 
     Linux: net/ipv4/fib_trie.c, where the fib_info is made here.
     """
@@ -171,7 +173,8 @@ def fib_props_scope(type: i64) -> i64:
 
 
 def fib_table_lookup(tb: FibTable, flp: Flowi4, res: FibResult, fib_flags: i64, net: Net) -> i64:
-    """Find flp's route: 0 and res filled; -EAGAIN where the table has none; the errno of a blackhole, unreachable, prohibit or throw route.
+    """Find flp's route: 0 and res filled; -EAGAIN where the table has none; the errno of a blackhole, unreachable, prohibit or
+    throw route.
 
     Linux: net/ipv4/fib_trie.c (which learns the Net from the routes).
     """
@@ -238,7 +241,9 @@ def fib_table_flush(tb: FibTable) -> int:
 
 
 def fib_table_walk(tb: FibTable) -> list[tuple[int, int, FibAlias]]:
-    """All routes of the table as (network, prefix length, alias), ordered as `ip route` prints them: by network, shorter prefix first."""
+    """All routes of the table as (network, prefix length, alias), ordered as `ip route` prints them: by network, shorter prefix
+    first.
+    """
     rows: list[tuple[int, int, FibAlias]] = []
     for plen in range(33):
         for network, aliases in tb.prefixes[plen].items():
@@ -260,7 +265,10 @@ def fib_get_table(net: Net, tb_id: int) -> FibTable | None:
 
 
 def fib_new_table(net: Net, tb_id: int) -> FibTable:
-    """A table, made where it does not exist; local shares main's routes until there are rules.  Linux: net/ipv4/fib_frontend.c."""
+    """A table, made where it does not exist; local shares main's routes until there are rules.
+
+    Linux: net/ipv4/fib_frontend.c.
+    """
     if tb_id == 0:
         tb_id = RT_TABLE_MAIN
     tb = net.ipv4.fib_tables.get(tb_id)

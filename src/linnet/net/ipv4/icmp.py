@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ICMP (RFC 792, 1122, 1812): errors about packets that could not go on, echo and timestamp replies, and what errors teach the sender.
+"""ICMP (RFC 792, 1122, 1812): errors about packets that could not go on, echo and timestamp replies, and what errors teach the
+sender.
 
     icmp_send > __icmp_send > icmp_route_lookup > icmp_push_reply > ip_append_data, ip_push_pending_frames
     icmp_rcv > icmp_echo, icmp_unreach, icmp_redirect ... > icmp_socket_deliver > (raw sockets, the transport's err_handler)
 
-No error is sent about an ICMP error, a fragment other than the first, a broadcast or a multicast (RFC 1122, 3.2.2). Errors quote up to 576
-bytes in all. Two limits hold: a token bucket of the host (icmp_msgs_per_sec, icmp_msgs_burst) and one for each peer (icmp_ratelimit), both
-for the types in icmp_ratemask alone.
+No error is sent about an ICMP error, a fragment other than the first, a broadcast or a multicast (RFC 1122, 3.2.2). Errors quote
+up to 576 bytes in all. Two limits hold: a token bucket of the host (icmp_msgs_per_sec, icmp_msgs_burst) and one for each peer
+(icmp_ratelimit), both for the types in icmp_ratemask alone.
 """
 from __future__ import annotations
 
@@ -102,12 +103,12 @@ from linnet.net.ipv4.devinet import inet_select_addr
 from linnet.net.ipv4.fib_frontend import inet_addr_type_dev_table
 from linnet.net.ipv4.inetpeer import InetPeerBase, inet_getpeer_v4, inet_peer_xrlim_allow
 from linnet.net.ipv4.ip_options import be32, inet_current_timestamp, ip_options_echo, ip_options_faddr
+from linnet.net.ipv4.ip_output_append import icmp_out_count as icmp_out_count
 from linnet.net.ipv4.ip_output_append import (
     ip_append_data,
     ip_flush_pending_frames,
     ip_push_pending_frames,
 )
-from linnet.net.ipv4.ip_output_append import icmp_out_count as icmp_out_count
 from linnet.net.ipv4.ip_sockglue import fib_compute_spec_dst
 from linnet.net.ipv4.route import ip_route_output_key, ip_route_output_key_hash, ipv4_redirect, ipv4_update_pmtu
 
@@ -131,7 +132,10 @@ ICMP_ERR_CONVERT: Final = (
 
 
 def icmp_err_convert(code: i64) -> i64:
-    """The errno of a code of "destination unreachable"; bit 16 is set where it is final.  Linux: net/ipv4/icmp.c, a table there."""
+    """The errno of a code of "destination unreachable"; bit 16 is set where it is final.
+
+    Linux: net/ipv4/icmp.c, a table there.
+    """
     return i64(ICMP_ERR_CONVERT[code])
 
 
@@ -145,7 +149,9 @@ class IcmpControl:
 
 
 class IcmpBxm:
-    """Linux: struct icmp_bxm: a message under construction. header: the ICMP header without its checksum, and what else is not quoted."""
+    """Linux: struct icmp_bxm: a message under construction. header: the ICMP header without its checksum, and what else is not
+    quoted.
+    """
 
     def __init__(self, type: i64, code: i64, rest: bytes, payload: bytes) -> None:
         self.type: i64 = type
@@ -300,8 +306,8 @@ def icmp_reply(param: IcmpBxm, skb: SkBuff) -> None:
 def icmp_route_lookup(net: Net, fl4: Flowi4, skb_in: SkBuff, saddr: i64, tos: i64, daddr: i64) -> Rtable | None:
     """The route for an error about skb_in to daddr; fl4 is filled.
 
-    Linux: net/ipv4/icmp.c. As there, the reverse of skb_in's flow is looked up too where the error goes elsewhere than to this host: an
-    IPsec policy could make it the answer; without policies it has no say.
+    Linux: net/ipv4/icmp.c. As there, the reverse of skb_in's flow is looked up too where the error goes elsewhere than to this
+    host: an IPsec policy could make it the answer; without policies it has no say.
     """
     fl4.daddr = daddr
     fl4.saddr = saddr
@@ -322,7 +328,8 @@ def icmp_route_lookup(net: Net, fl4: Flowi4, skb_in: SkBuff, saddr: i64, tos: i6
 
 
 def icmp_send(skb_in: SkBuff, type: i64, code: i64, info: i64) -> None:
-    """Send an ICMP error about skb_in (which the caller keeps). info: the 32 bits after the checksum (MTU, gateway, pointer << 24).
+    """Send an ICMP error about skb_in (which the caller keeps). info: the 32 bits after the checksum (MTU, gateway, pointer <<
+    24).
 
     Linux: include/net/icmp.h.
     """

@@ -2,8 +2,8 @@
 """Multicast membership: which groups a device listens to, by the joins of sockets.
 
 A group is joined once for each socket that asks; packets to it are delivered to this host while the count is above zero. Every
-multicast-capable device that is up belongs to 224.0.0.1. Membership stays local: no IGMP reports are sent, so routers and snooping switches
-do not hear of it (links of a lab carry multicast without).
+multicast-capable device that is up belongs to 224.0.0.1. Membership stays local: no IGMP reports are sent, so routers and
+snooping switches do not hear of it (links of a lab carry multicast without).
 """
 from __future__ import annotations
 

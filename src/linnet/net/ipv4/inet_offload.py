@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """IPv4's half of the offloads: cutting super-segments (GSO) and merging received segments (GRO).
 
-Registered as the packet offload of ETH_P_IP (net.offload_base); the transports are found in net.inet_offloads by protocol number. Linux
-has these functions in af_inet.c; they stand in a file of their own so that af_inet.py stays readable.
+Registered as the packet offload of ETH_P_IP (net.offload_base); the transports are found in net.inet_offloads by protocol
+number. Linux has these functions in af_inet.c; they stand in a file of their own so that af_inet.py stays readable.
 
-Merging demands that packets of one flow agree in all that a merged header can say once: addresses, TOS, TTL, DF, and identifications
-that count up (RFC 6864 lets a DF packet carry any).
+Merging demands that packets of one flow agree in all that a merged header can say once: addresses, TOS, TTL, DF, and
+identifications that count up (RFC 6864 lets a DF packet carry any).
 """
 from __future__ import annotations
 
@@ -118,7 +118,8 @@ def inet_gro_receive(net: Net, head: list[SkBuff], skb: SkBuff) -> SkBuff | None
             continue
         nh = held.network_header
         hh = held.head
-        if ip_saddr(h, at) != ip_saddr(hh, nh) or ip_daddr(h, at) != ip_daddr(hh, nh) or ip_protocol(h, at) != ip_protocol(hh, nh):
+        if (ip_saddr(h, at) != ip_saddr(hh, nh) or ip_daddr(h, at) != ip_daddr(hh, nh)
+                or ip_protocol(h, at) != ip_protocol(hh, nh)):
             held.gro_same_flow = False
             continue
         held.gro_flush = (

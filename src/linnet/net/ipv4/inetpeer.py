@@ -31,7 +31,10 @@ class InetPeerBase:
 
 
 def inet_getpeer_v4(base: InetPeerBase, addr: i64, now: i64) -> InetPeer:
-    """The peer at addr, made where it is new; the oldest is forgotten where there are too many.  Linux: include/net/inetpeer.h."""
+    """The peer at addr, made where it is new; the oldest is forgotten where there are too many.
+
+    Linux: include/net/inetpeer.h.
+    """
     peer = base.peers.get(addr)
     if peer is None:
         if len(base.peers) >= PEER_MAX:

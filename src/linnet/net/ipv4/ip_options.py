@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """IP options (RFC 791, 3.1): checked and filled in on the way up, built, echoed and thinned out on the way down.
 
-Options travel as plain bytes: skb.ip_opt of a received packet, InetSock.inet_opt of a socket. __ip_options_compile walks them once,
-finds what a router or receiver has to fill in (record route, timestamp), and gives an IpOptions with offsets into the bytes.
-A fragment other than the first carries only options whose copied flag (the top bit of the type) is set; the others become no-ops, so
-that header lengths stay equal.
+Options travel as plain bytes: skb.ip_opt of a received packet, InetSock.inet_opt of a socket. __ip_options_compile walks them
+once, finds what a router or receiver has to fill in (record route, timestamp), and gives an IpOptions with offsets into the
+bytes. A fragment other than the first carries only options whose copied flag (the top bit of the type) is set; the others become
+no-ops, so that header lengths stay equal.
 """
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ MSEC_PER_DAY: Final = 86_400_000
 class IpOptions:
     """Linux: struct ip_options. srr, rr, ts, cipso, router_alert: offset of the option in data, -1 where there is none.
 
-    faddr: the first hop of a source route that the host itself puts on. err: where in the options the first wrong byte is, -1: none.
+    faddr: the first hop of a source route that the host itself puts on. err: where in the options the first wrong byte is, -1:
+    none.
     """
 
     def __init__(self, data: bytes) -> None:

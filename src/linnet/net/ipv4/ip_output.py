@@ -3,10 +3,10 @@
 
     dst_output_sk > ip_output > ip_finish_output > (ip_fragment) > ip_finish_output2 > dst_neigh_output > dev_queue_xmit
 
-A super-segment passes whole while each of the pieces it will be cut into fits the path MTU. A packet that does not fit is fragmented (RFC
-791, 2.3), or, with DF set, dropped and reported (RFC 1191). A datagram that was cut as it was built (ip_output_append.py) gets its pieces back
-here without a copy. ip_queue_xmit and the rest of Linux's ip_output.c stand in ip_output_local.py and ip_output_append.py, and can be
-imported from here too.
+A super-segment passes whole while each of the pieces it will be cut into fits the path MTU. A packet that does not fit is
+fragmented (RFC 791, 2.3), or, with DF set, dropped and reported (RFC 1191). A datagram that was cut as it was built
+(ip_output_append.py) gets its pieces back here without a copy. ip_queue_xmit and the rest of Linux's ip_output.c stand in
+ip_output_local.py and ip_output_append.py, and can be imported from here too.
 """
 from __future__ import annotations
 
@@ -76,11 +76,12 @@ from linnet.net.core.skbuff import (
     kfree_skb,
     kfree_skb_list_reason,
     kfree_skb_reason,
+    pskb_trim,
     skb_clone,
     skb_copy_header,
     skb_take_frags,
 )
-from linnet.net.core.sock import skb_set_owner_w
+from linnet.net.core.sock import SOCK_WFREE, skb_set_owner_w
 from linnet.net.ipv4.icmp import icmp_send
 from linnet.net.ipv4.ip_options import ip_options_echo, ip_options_faddr, ip_options_fragment
 from linnet.net.ipv4.ip_output_append import ip_append_data as ip_append_data
@@ -89,6 +90,7 @@ from linnet.net.ipv4.ip_output_append import ip_flush_pending_frames as ip_flush
 from linnet.net.ipv4.ip_output_append import ip_make_skb as ip_make_skb
 from linnet.net.ipv4.ip_output_append import ip_push_pending_frames as ip_push_pending_frames
 from linnet.net.ipv4.ip_output_append import ip_send_skb as ip_send_skb
+from linnet.net.ipv4.ip_output_local import __ip_local_out as __ip_local_out
 from linnet.net.ipv4.ip_output_local import (
     __ip_select_ident,
     ip4_dst_hoplimit,
@@ -96,7 +98,6 @@ from linnet.net.ipv4.ip_output_local import (
     ip_push_header,
     ip_skb_dst_mtu,
 )
-from linnet.net.ipv4.ip_output_local import __ip_local_out as __ip_local_out
 from linnet.net.ipv4.ip_output_local import ip_build_and_send_pkt as ip_build_and_send_pkt
 from linnet.net.ipv4.ip_output_local import ip_local_out_sk as ip_local_out_sk
 from linnet.net.ipv4.ip_output_local import ip_queue_xmit as ip_queue_xmit
@@ -249,13 +250,84 @@ def ip_fragment(sk: Sock | None, skb: SkBuff, mtu: i64) -> i64:
         NET_INC_STATS(net, IPSTATS_MIB_FRAGFAILS)
         kfree_skb_reason(skb, SKB_DROP_REASON_PKT_TOO_BIG)
         return -EINVAL
-    return _fragment_send(sk, skb, net, hlen, step, mtu - hlen, frag_off)
+    if skb.frag_list is not None and (frag_off & (IP_MF | IP_OFFSET)) == 0 and not skb.cloned:
+        if _pieces(skb.frag_list) == _pieces_needed(skb.len - hlen, step, mtu - hlen) - 1:
+            return _fragment_fast(sk, skb, net, hlen, step, mtu - hlen)
+    return _fragment_slow(sk, skb, net, hlen, step, mtu - hlen, frag_off)
 
 
-def _fragment_send(sk: Sock | None, skb: SkBuff, net: Net, hlen: i64, step: i64, room: i64, frag_off: i64) -> i64:
-    """Send skb in pieces of `step` payload bytes (the last may have up to `room`), in the skbs on its frag_list while they last."""
-    spare = skb.frag_list
+def _pieces(part: SkBuff | None) -> i64:
+    """How many skbs are linked."""
+    n: i64 = 0
+    while part is not None:
+        n += 1
+        part = part.next
+    return n
+
+
+def _pieces_needed(payload: i64, step: i64, room: i64) -> i64:
+    """How many fragments `payload` bytes make."""
+    n: i64 = 1
+    while payload > room:
+        payload -= step
+        n += 1
+    return n
+
+
+def _fragment_fast(sk: Sock | None, skb: SkBuff, net: Net, hlen: i64, step: i64, room: i64) -> i64:
+    """The skbs for all fragments are there (on frag_list): fill them again and send them, skb itself first. Nothing is allocated.
+    """
+    options = skb.head[skb.network_header + 20:skb.network_header + hlen]
+    later = ip_options_fragment(options) if len(options) != 0 else options
+    payload = skb.len - hlen
+    offset = step
+    piece = skb.frag_list
     skb.frag_list = None
+    first = piece
+    owner = skb.sk
+    while piece is not None:
+        size = payload - offset
+        if size > room:
+            size = step
+        flags: i64 = IP_MF if offset + size < payload else 0
+        _fragment_fill(skb, piece, hlen, offset, size, (offset >> 3) | flags, later)
+        skb.truesize -= piece.truesize
+        if owner is not None:  # it is charged already
+            piece.sk = owner
+            piece.destructor = SOCK_WFREE
+        offset += size
+        piece = piece.next
+    head = skb.head
+    at = skb.network_header
+    pskb_trim(skb, hlen + step)
+    header = iphdr_build(ip_tos(head, at), hlen + step, ip_id(head, at), IP_MF, ip_ttl(head, at), ip_protocol(head, at),
+                         skb.saddr, skb.daddr, options)
+    skb.head = header + skb.head[at + hlen:]
+    skb.transport_header -= at
+    skb.network_header = 0
+    skb.data = 0
+    err: i64 = 0
+    piece = skb
+    following = first
+    while piece is not None:
+        err = ip_finish_output2(sk, piece)
+        if err != 0:
+            break
+        NET_INC_STATS(net, IPSTATS_MIB_FRAGCREATES)
+        piece = following
+        if piece is not None:
+            following = piece.next
+            piece.next = None
+    if err == 0:
+        NET_INC_STATS(net, IPSTATS_MIB_FRAGOKS)
+        return 0
+    NET_INC_STATS(net, IPSTATS_MIB_FRAGFAILS)
+    kfree_skb_list_reason(following, SKB_DROP_REASON_PKT_TOO_BIG)
+    return err
+
+
+def _fragment_slow(sk: Sock | None, skb: SkBuff, net: Net, hlen: i64, step: i64, room: i64, frag_off: i64) -> i64:
+    """Make an skb for each fragment."""
     payload = skb.len - hlen
     offset: i64 = 0
     err: i64 = 0
@@ -265,38 +337,28 @@ def _fragment_send(sk: Sock | None, skb: SkBuff, net: Net, hlen: i64, step: i64,
         size = payload - offset
         if size > room:
             size = step
-        last = offset + size == payload
         flags: i64 = 0
-        if not last or (frag_off & IP_MF) != 0:
+        if offset + size < payload or (frag_off & IP_MF) != 0:
             flags = IP_MF
         if (skb.ip_flags & IPSKB_FRAG_PMTU) != 0:
             flags |= frag_off & IP_DF
-        piece: SkBuff | None = spare
-        if piece is None:
-            piece = alloc_skb(skb.world, hlen + size + 15)
-        else:
-            spare = piece.next
-            piece.next = None
-            skb.truesize -= piece.truesize
-            owner = skb.sk
-            if owner is not None:
-                owner.sk_wmem_alloc -= 0
+        piece = alloc_skb(skb.world, hlen + size + 15)
         _fragment_fill(skb, piece, hlen, offset, size, ((base + offset) >> 3) | flags, options)
+        if skb.sk is not None:
+            skb_set_owner_w(piece, skb.sk)
         if offset == 0 and base == 0 and len(options) != 0:
             options = ip_options_fragment(options)
         offset += size
         err = ip_finish_output2(sk, piece)
-        if err == 0:
-            NET_INC_STATS(net, IPSTATS_MIB_FRAGCREATES)
-        else:
+        if err != 0:
             break
+        NET_INC_STATS(net, IPSTATS_MIB_FRAGCREATES)
     if err == 0:
         NET_INC_STATS(net, IPSTATS_MIB_FRAGOKS)
         consume_skb(skb)
     else:
         NET_INC_STATS(net, IPSTATS_MIB_FRAGFAILS)
         kfree_skb(skb)
-    kfree_skb_list_reason(spare, SKB_DROP_REASON_PKT_TOO_BIG)
     return err
 
 
@@ -318,8 +380,6 @@ def _fragment_fill(skb: SkBuff, piece: SkBuff, hlen: i64, offset: i64, size: i64
     piece.ip_opt = options
     piece.frag_max_size = 0
     piece.ip_flags |= IPSKB_FRAG_COMPLETE
-    if skb.sk is not None and piece.destructor is None:
-        skb_set_owner_w(piece, skb.sk)
 
 
 # -- broadcasts and multicasts that this host hears too

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Datagrams: cut to the path MTU as they are built, so that fragmenting them later needs no memory and no copy.
 
-ip_make_skb builds one at once; ip_append_data adds a piece to the one that a socket holds corked (MSG_MORE), ip_push_pending_frames sends
-it. Each piece that fits a fragment becomes one skb; payload is referenced where the program's bytes lie, never copied.
+ip_make_skb builds one at once; ip_append_data adds a piece to the one that a socket holds corked (MSG_MORE),
+ip_push_pending_frames sends it. Each piece that fits a fragment becomes one skb; payload is referenced where the program's bytes
+lie, never copied.
 
-Finished, the datagram is one skb: the first, whose fragments (frags) then hold the bytes of all, followed on frag_list by the others, empty
-now, which ip_fragment fills again. Linux leaves the bytes in place and teaches every function to walk frag_list; nothing else differs.
+Finished, the datagram is one skb: the first, whose fragments (frags) then hold the bytes of all, followed on frag_list by the
+others, empty now, which ip_fragment fills again. Linux leaves the bytes in place and teaches every function to walk frag_list;
+nothing else differs.
 """
 from __future__ import annotations
 
@@ -70,8 +72,8 @@ from linnet.net.ipv4.ip_sockglue import ip_local_error
 LINUX_FILE: Final = 'net/ipv4/ip_output.c'
 
 ICMP_OUT_MIB: Final = {
-    0: ICMP_MIB_OUTECHOREPS, 3: ICMP_MIB_OUTDESTUNREACHS, 4: ICMP_MIB_OUTSRCQUENCHS, 5: ICMP_MIB_OUTREDIRECTS, 8: ICMP_MIB_OUTECHOS,
-    11: ICMP_MIB_OUTTIMEEXCDS, 12: ICMP_MIB_OUTPARMPROBS, 13: ICMP_MIB_OUTTIMESTAMPS, 14: ICMP_MIB_OUTTIMESTAMPREPS,
+    0: ICMP_MIB_OUTECHOREPS, 3: ICMP_MIB_OUTDESTUNREACHS, 4: ICMP_MIB_OUTSRCQUENCHS, 5: ICMP_MIB_OUTREDIRECTS,
+    8: ICMP_MIB_OUTECHOS, 11: ICMP_MIB_OUTTIMEEXCDS, 12: ICMP_MIB_OUTPARMPROBS, 13: ICMP_MIB_OUTTIMESTAMPS, 14: ICMP_MIB_OUTTIMESTAMPREPS,
     17: ICMP_MIB_OUTADDRMASKS, 18: ICMP_MIB_OUTADDRMASKREPS,
 }
 

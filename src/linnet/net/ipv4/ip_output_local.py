@@ -3,8 +3,8 @@
 
     ip_queue_xmit (a connected socket) > ip_local_out > ip_local_out_sk > __ip_local_out > nf_hook > dst_output_sk > ip_output
 
-This is the lower half of Linux's ip_output.c: ICMP builds its messages by it, and the upper half (ip_output.py: fragmentation, the way to
-the neighbour) sends ICMP errors. ip_output.py hands these functions on under its own name.
+This is the lower half of Linux's ip_output.c: ICMP builds its messages by it, and the upper half (ip_output.py: fragmentation,
+the way to the neighbour) sends ICMP errors. ip_output.py hands these functions on under its own name.
 """
 from __future__ import annotations
 
@@ -125,8 +125,8 @@ def ip_select_ttl(inet: InetSock, dst: DstEntry) -> i64:
 def ip_select_ident(net: Net, sk: Sock | None, daddr: i64, df: bool) -> i64:
     """The identification of one packet: a connected socket counts its own; what cannot be fragmented needs none (RFC 6864).
 
-    The rest draw from the host's counter, which starts at random.  Linux: include/net/ip.h; there it is one of many counters, chosen by a
-    keyed hash of the addresses.
+    The rest draw from the host's counter, which starts at random.  Linux: include/net/ip.h; there it is one of many counters,
+    chosen by a keyed hash of the addresses.
     """
     if isinstance(sk, InetSock) and sk.sk_daddr != 0 and sk.sk_state != TCP_CLOSE:
         ident = sk.inet_id
@@ -145,7 +145,8 @@ def __ip_select_ident(net: Net, segs: i64) -> i64:
 def __ip_local_out(sk: Sock | None, skb: SkBuff) -> i64:
     """Complete the header of a packet that begins here, and let the LOCAL_OUT hooks see it. 1: go on.
 
-    Linux: net/ipv4/ip_output.c; the length is in the header already, and so is its checksum, unless a super-segment needs it anew.
+    Linux: net/ipv4/ip_output.c; the length is in the header already, and so is its checksum, unless a super-segment needs it
+    anew.
     """
     dst = skb.dst
     assert dst is not None

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The SOL_IP side of sockets: options, control messages (TTL, TOS, packet info), and the error queue (IP_RECVERR).
 
-An error that a datagram met is queued as an skb whose data is the payload that came back (or nothing); what struct sock_extended_err says
-stands in its control block: errno in seq, info in end_seq, origin, type and code in ack_seq, the offender in saddr, and the destination
-that was meant in daddr and dport. Bytes handed to programs are as on x86-64 and arm64: native integers little-endian, addresses in network
-order.
+An error that a datagram met is queued as an skb whose data is the payload that came back (or nothing); what struct
+sock_extended_err says stands in its control block: errno in seq, info in end_seq, origin, type and code in ack_seq, the offender
+in saddr, and the destination that was meant in daddr and dport. Bytes handed to programs are as on x86-64 and arm64: native
+integers little-endian, addresses in network order.
 """
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Routes for packets that leave: look-up, caching on next hops, and what the network teaches about a path (PMTU, redirects).
 
-    ip_route_connect > ip_route_output_key_hash > ip_route_output_key_hash_rcu > fib_table_lookup > (next hop's cached Rtable, or a new one)
+    ip_route_connect > ip_route_output_key_hash > ip_route_output_key_hash_rcu > fib_table_lookup > __mkoutput_route
     ip_route_output_flow > ip_route_output_key_hash_rcu > ...
 
-A route is cached on the next hop it uses and shared by all destinations behind it, so that a packet allocates none. What is known of one
-destination alone (a smaller MTU, a better gateway) makes an exception on the next hop, with a route of its own, for a limited time. A cached
-route is stale when rt_genid moved (tables or addresses changed) or it was marked dead (obsolete -1). The way in is route_input.py.
+A route is cached on the next hop it uses and shared by all destinations behind it, so that a packet allocates none. What is known
+of one destination alone (a smaller MTU, a better gateway) makes an exception on the next hop, with a route of its own, for a
+limited time. A cached route is stale when rt_genid moved (tables or addresses changed) or it was marked dead (obsolete -1). The
+way in is route_input.py.
 """
 from __future__ import annotations
 
@@ -44,7 +45,6 @@ from linnet.include.net.ip_fib import (
     FibNh,
     FibNhException,
     FibResult,
-    FibScratch,
 )
 from linnet.include.net.neighbour import NUD_VALID
 from linnet.include.net.net_namespace import Net
@@ -59,8 +59,8 @@ from linnet.include.net.route import (
 from linnet.include.net.sock import Sock, sock_net
 from linnet.net.core.neighbour import __ipv4_neigh_lookup_noref, __neigh_create, neigh_event_send
 from linnet.net.core.skbuff import kfree_skb_reason
-from linnet.net.ipv4.devinet import inet_addr_onlink, inet_select_addr
-from linnet.net.ipv4.fib_frontend import __ip_dev_find, inet_addr_type
+from linnet.net.ipv4.devinet import devinet_init, inet_addr_onlink, inet_select_addr
+from linnet.net.ipv4.fib_frontend import __ip_dev_find, inet_addr_type, ip_fib_init
 from linnet.net.ipv4.fib_frontend import rt_cache_flush as rt_cache_flush
 from linnet.net.ipv4.fib_rules import fib_lookup
 from linnet.net.ipv4.fib_semantics import fib_result_prefsrc, fib_select_path
@@ -107,12 +107,15 @@ def dst_discard_out(skb: SkBuff) -> i64:
 
 
 def ip_rt_init(net: Net) -> None:
-    """Routes drop their packets until the files above register how they go.  Linux: net/ipv4/route.c."""
+    """Make addresses and tables; routes drop their packets until the files above register how they go.
+
+    Linux: net/ipv4/route.c.
+    """
     ipv4 = net.ipv4
-    if ipv4.fib_scratch is None:
-        ipv4.fib_scratch = FibScratch()
     ipv4.dst_discard_out = DstDiscardOutput()
     ipv4.dst_discard_in = DstDiscardInput()
+    devinet_init(net)
+    ip_fib_init(net)
 
 
 def rt_dst_alloc(dev: NetDevice, flags: i64, type: i64) -> Ipv4Rtable:
@@ -240,7 +243,8 @@ def rt_cache_route(nh: FibNh, rt: Rtable) -> bool:
     return True
 
 
-def rt_set_nexthop(rt: Rtable, daddr: i64, res: FibResult, fnhe: FibNhException | None, fi: FibInfo | None, do_cache: bool) -> None:
+def rt_set_nexthop(rt: Rtable, daddr: i64, res: FibResult, fnhe: FibNhException | None, fi: FibInfo | None,
+                   do_cache: bool) -> None:
     """Take gateway and metrics from the route found, and cache rt where it may be.  Linux: net/ipv4/route.c."""
     cached = False
     if fi is not None:
@@ -304,7 +308,8 @@ def __mkoutput_route(net: Net, res: FibResult, fl4: Flowi4, orig_oif: i64, dev_o
         nh = fi.fib_nh[res.nh_sel]
         if nh.nh_exceptions:
             fnhe = find_exception(nh, fl4.daddr)
-        if fnhe is None and (fl4.flowi4_flags & FLOWI_FLAG_KNOWN_NH) != 0 and not (nh.nh_gw != 0 and nh.nh_scope == RT_SCOPE_LINK):
+        known_nh = (fl4.flowi4_flags & FLOWI_FLAG_KNOWN_NH) != 0 and not (nh.nh_gw != 0 and nh.nh_scope == RT_SCOPE_LINK)
+        if fnhe is None and known_nh:
             do_cache = False
         elif do_cache:
             old = nh.nh_rth_output if fnhe is None else fnhe.fnhe_rth_output

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """TCP's half of the offloads: cutting a super-segment into segments (GSO), and merging segments received in a row (GRO).
 
-Cut: the sequence number advances from piece to piece, PSH and FIN stay with the last, CWR with the first (RFC 3168, 6.1.2). The
-checksum stays partial where it was; the pseudo header's sum, which the field then holds, is mended for the piece's length.
+Cut: the sequence number advances from piece to piece, PSH and FIN stay with the last, CWR with the first (RFC 3168, 6.1.2).
+The checksum stays partial where it was; the pseudo header's sum, which the field then holds, is mended for the piece's
+length.
 
-Merge: only what a receiver would find the same after merging: in sequence, same ACK, same options to the byte, full segments but the last.
+Merge: only what a receiver would find the same after merging: in sequence, same ACK, same options to the byte, full segments
+but the last.
 """
 from __future__ import annotations
 
@@ -24,7 +26,17 @@ from linnet.include.linux.skbuff import (
     SKB_GSO_TCPV4,
     SkBuff,
 )
-from linnet.include.linux.tcp import TCP_CSUM_OFFSET, TCP_HLEN, th_ack_seq, th_check, th_dest, th_doff, th_flags, th_seq, th_source
+from linnet.include.linux.tcp import (
+    TCP_CSUM_OFFSET,
+    TCP_HLEN,
+    th_ack_seq,
+    th_check,
+    th_dest,
+    th_doff,
+    th_flags,
+    th_seq,
+    th_source,
+)
 from linnet.include.linux.unaligned import put_be16, put_be32
 from linnet.include.net.checksum import csum_fold, csum_tcpudp_magic
 from linnet.include.net.net_namespace import Net
@@ -80,7 +92,7 @@ def tcp_gso_segment(skb: SkBuff, features: i64) -> list[SkBuff]:
     """Cut skb and mend the TCP header of every piece. Empty where skb is no proper super-segment.  Linux: net/ipv4/tcp_offload.c.
 
     The sending socket is charged for the pieces from now on instead of skb, so that each piece that leaves lets it send more (TCP
-    Small Queues). The pieces are also what tells whether the original is still on this host, as with a device that segments by itself.
+    Small Queues). The last piece also tells when the original has left the host, as with a device that segments by itself.
     """
     th = skb.data
     thlen = th_doff(skb.head, th)
@@ -168,7 +180,7 @@ def tcp4_gro_receive(head: list[SkBuff], skb: SkBuff) -> SkBuff | None:
 
 
 def tcp_gro_receive(head: list[SkBuff], skb: SkBuff) -> SkBuff | None:
-    """Append skb's payload to the held packet of its connection, if it continues that. Returns the held packet if it must go up now.
+    """Append skb's payload to the held packet of its connection, if it continues that. Returns one that must go up now.
 
     Linux: net/ipv4/tcp_offload.c. Sets skb.gro_same_flow where skb was merged, gro_flush where it must not be held.
     """

@@ -82,17 +82,22 @@ class TcpAckWfree(SkbDestructor):
     """The destructor of pure ACKs, which wake nobody (Linux: __sock_wfree)."""
 
     def destruct(self, skb: SkBuff) -> None:
-        """Give back what the ACK was charged."""
-        sk = skb.sk
-        assert sk is not None
-        skb.sk = None
-        sk.sk_wmem_alloc -= skb.truesize
-        if sk.sk_wmem_alloc == 0:
-            __sk_free(sk)
+        """See tcp_ack_wfree."""
+        tcp_ack_wfree(skb)
 
 
 TCP_WFREE: Final = TcpWfree()
 TCP_ACK_WFREE: Final = TcpAckWfree()
+
+
+def tcp_ack_wfree(skb: SkBuff) -> None:
+    """Give back what the ACK was charged."""
+    sk = skb.sk
+    assert sk is not None
+    skb.sk = None
+    sk.sk_wmem_alloc -= skb.truesize
+    if sk.sk_wmem_alloc == 0:
+        __sk_free(sk)
 
 
 def tcp_wfree(skb: SkBuff) -> None:

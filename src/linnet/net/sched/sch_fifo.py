@@ -6,10 +6,10 @@ from mypy_extensions import i64
 
 from linnet.include.linux.errno import EINVAL
 from linnet.include.linux.netdevice import NET_XMIT_DROP, NET_XMIT_SUCCESS, NetDevice
-from linnet.include.linux.skbuff import SkBuff, __skb_dequeue, __skb_queue_tail
+from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.dropreason import SKB_DROP_REASON_QDISC_OVERLIMIT
 from linnet.include.net.sch_generic import TCQ_F_CAN_BYPASS, Qdisc, qdisc_pkt_len
-from linnet.net.core.skbuff import kfree_skb_reason
+from linnet.net.core.skbuff import kfree_skb_reason, skb_dequeue, skb_queue_tail
 from linnet.net.sched.sch_generic import qdisc_bstats_update
 
 
@@ -44,13 +44,13 @@ class PfifoQdisc(Qdisc):
             self.stats.drops += 1
             kfree_skb_reason(skb, SKB_DROP_REASON_QDISC_OVERLIMIT)
             return NET_XMIT_DROP
-        __skb_queue_tail(self.q, skb)
+        skb_queue_tail(self.q, skb)
         self.stats.backlog += qdisc_pkt_len(skb)
         return NET_XMIT_SUCCESS
 
     def dequeue(self) -> SkBuff | None:
         """The first packet."""
-        skb = __skb_dequeue(self.q)
+        skb = skb_dequeue(self.q)
         if skb is not None:
             self.stats.backlog -= qdisc_pkt_len(skb)
             qdisc_bstats_update(self, skb)
@@ -58,10 +58,10 @@ class PfifoQdisc(Qdisc):
 
     def reset(self) -> None:
         """Drop everything."""
-        skb = __skb_dequeue(self.q)
+        skb = skb_dequeue(self.q)
         while skb is not None:
             kfree_skb_reason(skb, SKB_DROP_REASON_QDISC_OVERLIMIT)
-            skb = __skb_dequeue(self.q)
+            skb = skb_dequeue(self.q)
         self.stats.backlog = 0
 
     def dump(self) -> str:

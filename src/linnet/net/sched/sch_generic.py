@@ -21,7 +21,7 @@ from linnet.include.linux.netdevice import (
     netdev_get_tx_queue,
     netif_xmit_stopped,
 )
-from linnet.include.linux.skbuff import SkBuff, SkBuffHead, __skb_dequeue, __skb_queue_tail
+from linnet.include.linux.skbuff import SkBuff, SkBuffHead
 from linnet.include.net.dropreason import SKB_DROP_REASON_QDISC_DROP
 from linnet.include.net.sch_generic import (
     QDISC_STATE_DEACTIVATED,
@@ -35,7 +35,7 @@ from linnet.include.net.sch_generic import (
 from linnet.include.trace.events.qdisc import trace_qdisc_dequeue
 from linnet.kernel.softirq import NET_TX_SOFTIRQ, raise_softirq
 from linnet.net.core.dev_xmit import dev_hard_start_xmit, validate_xmit_skb
-from linnet.net.core.skbuff import kfree_skb_list_reason, kfree_skb_reason
+from linnet.net.core.skbuff import kfree_skb_list_reason, kfree_skb_reason, skb_dequeue, skb_queue_tail
 
 QDISC_QUOTA: Final = 64  # packets a run may send before it lets others run (Linux: dev_tx_weight)
 PFIFO_FAST_BANDS: Final = 3
@@ -100,7 +100,7 @@ class PfifoFastQdisc(Qdisc):
             self.stats.drops += 1
             kfree_skb_reason(skb, SKB_DROP_REASON_QDISC_DROP)
             return NET_XMIT_DROP
-        __skb_queue_tail(band, skb)
+        skb_queue_tail(band, skb)
         self.q.qlen += 1
         self.stats.backlog += qdisc_pkt_len(skb)
         return NET_XMIT_SUCCESS
@@ -110,7 +110,7 @@ class PfifoFastQdisc(Qdisc):
         if self.q.qlen == 0:
             return None
         for band in self.bands:
-            skb = __skb_dequeue(band)
+            skb = skb_dequeue(band)
             if skb is not None:
                 self.q.qlen -= 1
                 self.stats.backlog -= qdisc_pkt_len(skb)
@@ -128,10 +128,10 @@ class PfifoFastQdisc(Qdisc):
     def reset(self) -> None:
         """Drop everything."""
         for band in self.bands:
-            skb = __skb_dequeue(band)
+            skb = skb_dequeue(band)
             while skb is not None:
                 kfree_skb_reason(skb, SKB_DROP_REASON_QDISC_DROP)
-                skb = __skb_dequeue(band)
+                skb = skb_dequeue(band)
         self.q.qlen = 0
         self.stats.backlog = 0
 
