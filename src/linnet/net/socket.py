@@ -204,7 +204,7 @@ def __sock_create(net: Net, current: Process | None, family: int, type: int, pro
     if pf is None:
         sock_release(sock)
         return SockCreated(None, -EAFNOSUPPORT)
-    err = pf.create(net, sock, protocol, kern)  # walk: indirect net_families[family]->create
+    err = pf.create(net, sock, protocol, kern)  # walk: indirect net_families[family]->create [inet sock; ]
     if err < 0:
         sock_release(sock)
         return SockCreated(None, err)

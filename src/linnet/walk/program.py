@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 
+from linnet.kernel.trace import TraceSink
 from linnet.lab import Lab, python_command
 from linnet.walk.recorder import Recorder
 
@@ -37,6 +38,7 @@ def walk_program(argv: list[str]) -> Recorder:
         with recorder.recording():
             fn()
     with Lab(seed=1) as lab:
+        lab.world.trace.subscribe(TraceSink())  # tracepoints are passed only where somebody listens
         client, server = lab.host('client'), lab.host('server')
         lab.link(client, server, subnet='10.0.0.0/24')
         server.spawn(_serve, daemon=True)

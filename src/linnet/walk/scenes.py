@@ -65,6 +65,7 @@ class Stage:
         self.recorder = recorder
         self.conditions = conditions
         self.lab = Lab(seed=1)
+        self.lab.world.trace.subscribe(TraceSink())  # tracepoints are passed only where somebody listens
         self.client: Host = self.lab.host('client')
         self.server: Host = self.lab.host('server')
         link = self.lab.link(self.client, self.server, subnet='10.0.0.0/24')

@@ -43,7 +43,6 @@ def loopback_xmit(skb: SkBuff, dev: NetDevice) -> i64:
     """Receive what is sent.  Linux: drivers/net/loopback.c."""
     skb_orphan(skb)
     eth_type_trans(skb, dev)
-    skb.dst = None
     size = skb.len
     if __netif_rx(skb) == NET_RX_SUCCESS:
         stats = dev.stats

@@ -39,6 +39,7 @@ EPB_FLAGS: Final = 2
 INBOUND: Final = 1
 OUTBOUND: Final = 2
 SNAPLEN: Final = 262144
+THIS_FILE: Final = 'linnet.drivers.net.pcap'
 STACK_ROOMS: Final = ('linnet.net.', 'linnet.drivers.', 'linnet.kernel.softirq')
 
 
@@ -73,13 +74,13 @@ def pcapng_packet(interface: int, stamp_ns: int, data: bytes, orig_len: int, dir
     return pcapng_block(BLOCK_PACKET, head + data + bytes(-len(data) % 4) + options + pcapng_option(OPT_END, b''))
 
 
-def call_path(skip: int) -> str:
+def call_path() -> str:
     """The stack's functions that run now, outermost first: 'tcp_sendmsg > tcp_push > ...'; '' where they are compiled."""
     names: list[str] = []
-    frame = sys._getframe(skip)
+    frame = sys._getframe()
     while True:
         module = str(frame.f_globals.get('__name__', ''))
-        if module.startswith(STACK_ROOMS):
+        if module.startswith(STACK_ROOMS) and module != THIS_FILE:
             names.append(frame.f_code.co_name)
         back = frame.f_back
         if back is None:
@@ -147,7 +148,7 @@ class PcapTap:
         size = len(data)
         if size > self.snaplen:
             data = data[:self.snaplen]
-        comment = call_path(1) if self.comments else ''
+        comment = call_path() if self.comments else ''
         clock = dev.net.clock
         stamp = clock.epoch_ns + int(clock.now)
         self.packets += 1

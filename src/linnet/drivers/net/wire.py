@@ -387,6 +387,7 @@ def wire_purge(wire: WireOps) -> None:
         while skb is not None:
             kfree_skb_reason(skb, SKB_DROP_REASON_LINK_DOWN)
             skb = __skb_dequeue(queue)
+    wire.last_arrival = 0
     late = wire.late
     wire.late = []
     for timer in late:

@@ -59,7 +59,7 @@ class RequestSock(Sock):
         self.rcv_nxt: i64 = 0
         self.ts_off: i64 = 0
         self.txhash: i64 = 0
-        self.snt_synack: i64 = 0  # ns: when the first SYN-ACK left
+        self.snt_synack: i64 = -1  # ns: when the first SYN-ACK left; -1: not yet
         self.last_oow_ack_time: i64 = 0
         self.tfo_listener: bool = False
         self.syn_data: bool = False

@@ -6,11 +6,12 @@ with register_qdisc (net/sched/sch_api.py), and attach it to a device.
 """
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from mypy_extensions import i64, mypyc_attr
 
 from linnet.include.linux.skbuff import SkBuff, SkBuffHead
+from linnet.kernel.timer import TimerList
 
 if TYPE_CHECKING:
     from linnet.include.linux.netdevice import NetDevice, NetdevQueue
@@ -38,7 +39,7 @@ class GnetStats:
 class Qdisc:
     """The base: a FIFO of skbs in `q`. limit is in packets or bytes, as the discipline says."""
 
-    id: str = 'noop'
+    id: ClassVar[str] = 'noop'
 
     def __init__(self, dev: NetDevice) -> None:
         self.dev: NetDevice = dev
@@ -50,6 +51,7 @@ class Qdisc:
         self.handle: i64 = 0
         self.parent: i64 = 0xFFFFFFFF  # TC_H_ROOT
         self.gso_skb: SkBuff | None = None  # requeued: it is sent before anything else
+        self.retry: TimerList | None = None  # armed while the driver is busy without having stopped its queue
         self.stats: GnetStats = GnetStats()
         self.default: bool = False
         self.has_queue: bool = True  # False for noqueue: the device is called straight

@@ -122,7 +122,7 @@ def __dev_xmit_skb(skb: SkBuff, q: Qdisc, dev: NetDevice, txq: NetdevQueue) -> i
         q.state |= QDISC_STATE_RUNNING
         more = sch_direct_xmit(skb, q, dev, skb_get_tx_queue(dev, skb))
         q.state &= ~QDISC_STATE_RUNNING
-        if more:
+        if more and qdisc_qlen(q) != 0:
             __qdisc_run(q)
         return NET_XMIT_SUCCESS
     trace_qdisc_enqueue(q, skb)

@@ -98,6 +98,11 @@ def alloc_skb(world: World, size: i64) -> SkBuff:
     return __alloc_skb(world, size)
 
 
+def alloc_skb_with_frags(world: World, size: i64) -> SkBuff:
+    """An skb for `size` bytes of payload, which come as fragments.  Linux: net/core/skbuff.c; pages are Python's."""
+    return alloc_skb(world, size)
+
+
 def skb_from_bytes(world: World, data: bytes, hlen: i64) -> SkBuff:
     """An skb as a driver makes it: the first hlen bytes linear, the rest a fragment of the same page."""
     n: i64 = len(data)

@@ -65,7 +65,7 @@ from linnet.kernel.wait import (
     wake_up_interruptible_poll,
     wake_up_interruptible_sync_poll,
 )
-from linnet.net.core.skbuff import alloc_skb, kfree_skb, skb_orphan, skb_queue_purge
+from linnet.net.core.skbuff import alloc_skb, alloc_skb_with_frags, kfree_skb, skb_orphan, skb_queue_purge
 
 PAGE_SIZE: Final = 4096
 SK_RECLAIM_THRESHOLD: Final = 1 << 21  # bytes of unused charge that a sock may keep
@@ -688,10 +688,12 @@ def sock_wait_for_wmem(sk: Sock, timeo: i64) -> i64:
 
 
 def sock_alloc_send_skb(sk: Sock, size: i64, noblock: bool) -> SkBuff | int:
-    """A packet charged to sk; waits for room in the send buffer. A negative errno where there is none.
+    """A packet charged to sk; waits for room in the send buffer. A negative errno where there is none.  Linux: include/net/sock.h."""
+    return sock_alloc_send_pskb(sk, size, noblock)
 
-    Linux: net/core/sock.c, sock_alloc_send_pskb; there the errno goes through a pointer.
-    """
+
+def sock_alloc_send_pskb(sk: Sock, size: i64, noblock: bool) -> SkBuff | int:
+    """See sock_alloc_send_skb.  Linux: net/core/sock.c, where the errno goes through a pointer."""
     timeo = sock_sndtimeo(sk, noblock)
     while True:
         err = sock_error(sk)
@@ -709,7 +711,7 @@ def sock_alloc_send_skb(sk: Sock, size: i64, noblock: bool) -> SkBuff | int:
         if signal_pending(current_task(sk)):
             return -EINTR
         timeo = sock_wait_for_wmem(sk, timeo)
-    skb = alloc_skb(sock_net(sk).world, size)
+    skb = alloc_skb_with_frags(sock_net(sk).world, size)
     skb_set_owner_w(skb, sk)
     return skb
 

@@ -184,7 +184,7 @@ def inet_create(net: Net, sock: Socket, protocol: int, kern: int) -> int:
         err = sk.sk_prot.hash(sk)
         if err != 0:
             return inet_create_failed(sock, sk, err)
-    err = sk.sk_prot.init(sk)  # walk: indirect sk->sk_prot->init
+    err = sk.sk_prot.init(sk)  # walk: indirect sk->sk_prot->init [transport; ]
     return err if err == 0 else inet_create_failed(sock, sk, err)
 
 

@@ -70,7 +70,7 @@ def fib_check_nh(net: Net, nh: FibNh, table: int, scope: i64, onlink: bool) -> i
         if dev.flags & IFF_UP == 0:
             return -ENETDOWN
         _set_nh_dev(nh, dev)
-        nh.nh_scope = RT_SCOPE_HOST if scope == RT_SCOPE_HOST else RT_SCOPE_LINK
+        nh.nh_scope = RT_SCOPE_HOST  # nobody lies in between
         return 0
     if onlink or nh.nh_flags & RTNH_F_ONLINK:
         if scope >= RT_SCOPE_LINK:

@@ -188,22 +188,20 @@ def ip_rcv_finish_core(net: Net, skb: SkBuff, dev: NetDevice) -> i64:
     Linux: net/ipv4/ip_input.c.
     """
     ipv4 = net.ipv4
-    head = skb.head
+    if skb.dst is None and skb.sk is None and ipv4.sysctl_ip_early_demux != 0:
+        if (ip_frag_off(skb.head, skb.network_header) & (IP_MF | IP_OFFSET)) == 0:
+            protocol = skb.ip_protocol
+            if protocol == IPPROTO_TCP and ipv4.sysctl_tcp_early_demux != 0:
+                ipv4.inet_protos[IPPROTO_TCP].early_demux(skb)
+            elif protocol == IPPROTO_UDP and ipv4.sysctl_udp_early_demux != 0:
+                ipv4.inet_protos[IPPROTO_UDP].early_demux(skb)
     if skb.dst is None:
-        if skb.sk is None and ipv4.sysctl_ip_early_demux != 0:
-            if (ip_frag_off(head, skb.network_header) & (IP_MF | IP_OFFSET)) == 0:
-                protocol = skb.ip_protocol
-                if protocol == IPPROTO_TCP and ipv4.sysctl_tcp_early_demux != 0:
-                    ipv4.inet_protos[IPPROTO_TCP].early_demux(skb)
-                elif protocol == IPPROTO_UDP and ipv4.sysctl_udp_early_demux != 0:
-                    ipv4.inet_protos[IPPROTO_UDP].early_demux(skb)
-        if skb.dst is None:
-            reason = ip_route_input_noref(skb, skb.daddr, skb.saddr, skb.tos & 0x1C, dev)
-            if reason != SKB_NOT_DROPPED_YET:
-                if reason == SKB_DROP_REASON_IP_RPFILTER:
-                    NET_INC_STATS(net, LINUX_MIB_IPREVERSEPATHFILTER)
-                kfree_skb_reason(skb, reason)
-                return 1
+        reason = ip_route_input_noref(skb, skb.daddr, skb.saddr, skb.tos & 0x1C, dev)
+        if reason != SKB_NOT_DROPPED_YET:
+            if reason == SKB_DROP_REASON_IP_RPFILTER:
+                NET_INC_STATS(net, LINUX_MIB_IPREVERSEPATHFILTER)
+            kfree_skb_reason(skb, reason)
+            return 1
     if len(skb.ip_opt) != 0 and ip_rcv_options(skb, dev) != 0:
         kfree_skb_reason(skb, SKB_DROP_REASON_IP_OPTIONS_ERROR)
         return 1

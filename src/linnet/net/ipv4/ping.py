@@ -62,7 +62,6 @@ from linnet.net.core.sock_opts import sock_recv_cmsgs
 from linnet.net.ipv4.datagram import ip4_datagram_connect
 from linnet.net.ipv4.fib_frontend import inet_addr_type
 from linnet.net.ipv4.icmp import icmp_err_convert
-from linnet.net.ipv4.ip_output_append import icmp_out_count
 from linnet.net.ipv4.ip_sockglue import ip_cmsg_recv, ip_getsockopt, ip_icmp_error, ip_recv_error, ip_setsockopt
 from linnet.net.ipv4.raw import datagram_append, datagram_route
 from linnet.net.ipv4.route import ipv4_sk_redirect, ipv4_sk_update_pmtu
@@ -320,7 +319,6 @@ def ping_v4_sendmsg(sk: Sock, msg: Msghdr, length: int) -> int:
         if (msg.msg_flags & MSG_PROBE) != 0 and length == 0:
             return 0
     filled = Msghdr(ping_fill(data, inet.inet_sport), msg.msg_flags)
-    icmp_out_count(sock_net(sk), ICMP_ECHO)
     err = datagram_append(inet, fl4, filled, length, ipc, rt)
     return err if err < 0 else length
 

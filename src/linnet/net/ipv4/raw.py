@@ -61,7 +61,7 @@ from linnet.include.net.sock import SOCK_BROADCAST, SOCK_LOCALROUTE, OptResult, 
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_ESTABLISHED
 from linnet.kernel.slab import KmemCache
 from linnet.net.core.datagram import ErrBox, skb_copy_datagram_msg, skb_free_datagram, skb_recv_datagram
-from linnet.net.core.skbuff import kfree_skb_reason, skb_clone
+from linnet.net.core.skbuff import kfree_skb_reason, pskb_may_pull, skb_clone
 from linnet.net.core.sock import (
     lock_sock,
     release_sock,
@@ -235,7 +235,7 @@ def raw_v4_match(sk: Sock, num: i64, raddr: i64, laddr: i64, dif: i64) -> bool:
 
 def icmp_filter(sk: Sock, skb: SkBuff) -> bool:
     """Does sk's ICMP_FILTER keep this message away? data is at the ICMP header.  Linux: net/ipv4/raw.c."""
-    if skb.data >= len(skb.head):
+    if not pskb_may_pull(skb, 1):
         return True
     type = i64(skb.head[skb.data])
     return type < 32 and (raw_sk(sk).filter & (1 << type)) != 0
@@ -391,8 +391,6 @@ def raw_sendmsg(sk: Sock, msg: Msghdr, length: int) -> int:
     if inet.hdrincl:
         err = raw_send_hdrinc(inet, fl4, msg, length, rt)
     else:
-        if protocol == IPPROTO_ICMP and length > 0:
-            icmp_out_count(sock_net(sk), i64(msg.data[msg.offset]))
         err = datagram_append(inet, fl4, msg, length, ipc, rt)
     return err if err < 0 else length
 

@@ -373,6 +373,13 @@ def _output_by_oif(net: Net, fl4: Flowi4) -> NetDevice | None:
     return dev_out
 
 
+def fib_result_clear(res: FibResult) -> None:
+    """No route is found yet."""
+    res.type = 0
+    res.fi = None
+    res.table = None
+
+
 def ip_route_output_key_hash_rcu(net: Net, fl4: Flowi4, res: FibResult) -> Rtable | None:
     """The look-up itself: check the key, ask the tables, choose hop and source, make or find the Rtable.
 
@@ -381,22 +388,20 @@ def ip_route_output_key_hash_rcu(net: Net, fl4: Flowi4, res: FibResult) -> Rtabl
     orig_oif = fl4.flowi4_oif
     dev_out: NetDevice | None = None
     fl4.err = 0
-    res.type = 0
-    res.fi = None
-    res.table = None
+    fib_result_clear(res)
     if fl4.saddr != 0:
         dev_out = _output_by_saddr(net, fl4)
         if fl4.err != 0:
             return None
         if dev_out is not None:
-            return _finish_output(net, fl4, res, dev_out, orig_oif, 0)
+            return __mkoutput_route(net, res, fl4, orig_oif, dev_out, 0)
     if fl4.flowi4_oif != 0:
         dev_out = _output_by_oif(net, fl4)
         if dev_out is None:
             return None
         if fl4.err == 1:
             fl4.err = 0
-            return _finish_output(net, fl4, res, dev_out, orig_oif, 0)
+            return __mkoutput_route(net, res, fl4, orig_oif, dev_out, 0)
     if fl4.daddr == 0:
         fl4.daddr = fl4.saddr
         if fl4.daddr == 0:
@@ -408,17 +413,16 @@ def ip_route_output_key_hash_rcu(net: Net, fl4: Flowi4, res: FibResult) -> Rtabl
             return None
         fl4.flowi4_oif = lo.ifindex
         res.type = RTN_LOCAL
-        return _finish_output(net, fl4, res, lo, orig_oif, RTCF_LOCAL)
+        return __mkoutput_route(net, res, fl4, orig_oif, lo, RTCF_LOCAL)
     err = fib_lookup(net, fl4, res, 0)
     if err != 0:
-        res.fi = None
-        res.table = None
+        fib_result_clear(res)
         if fl4.flowi4_oif != 0 and dev_out is not None:
             # a device was asked for: the destination is taken to be on its link, whatever the tables say
             if fl4.saddr == 0:
                 fl4.saddr = inet_select_addr(dev_out, 0, RT_SCOPE_LINK)
             res.type = RTN_UNICAST
-            return _finish_output(net, fl4, res, dev_out, orig_oif, 0)
+            return __mkoutput_route(net, res, fl4, orig_oif, dev_out, 0)
         fl4.err = err
         return None
     if res.type == RTN_LOCAL:
@@ -433,7 +437,7 @@ def ip_route_output_key_hash_rcu(net: Net, fl4: Flowi4, res: FibResult) -> Rtabl
             fl4.err = -ENETUNREACH
             return None
         fl4.flowi4_oif = lo.ifindex
-        return _finish_output(net, fl4, res, lo, orig_oif, RTCF_LOCAL)
+        return __mkoutput_route(net, res, fl4, orig_oif, lo, RTCF_LOCAL)
     fib_select_path(net, res, fl4)
     fi = res.fi
     assert fi is not None
@@ -442,13 +446,7 @@ def ip_route_output_key_hash_rcu(net: Net, fl4: Flowi4, res: FibResult) -> Rtabl
         fl4.err = -ENETUNREACH
         return None
     fl4.flowi4_oif = dev_out.ifindex
-    rth = __mkoutput_route(net, res, fl4, orig_oif, dev_out, 0)
-    return rth
-
-
-def _finish_output(net: Net, fl4: Flowi4, res: FibResult, dev_out: NetDevice, orig_oif: i64, flags: i64) -> Rtable | None:
-    """The look-up ends at dev_out."""
-    return __mkoutput_route(net, res, fl4, orig_oif, dev_out, flags)
+    return __mkoutput_route(net, res, fl4, orig_oif, dev_out, 0)
 
 
 def ip_route_output_key(net: Net, fl4: Flowi4) -> Rtable | None:

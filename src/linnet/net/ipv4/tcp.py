@@ -14,7 +14,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL
+from linnet.include.linux.errno import EINVAL, ENOIOCTLCMD
 from linnet.include.linux.skbuff import (
     MAX_TCP_HEADER,
     SIZEOF_SK_BUFF,
@@ -358,13 +358,13 @@ def tcp_inq(sk: TcpSock) -> i64:
 def tcp_ioctl(sk: Sock, cmd: int, arg: int) -> int:
     """SIOCINQ, SIOCOUTQ, SIOCOUTQNSD: bytes to read, not acknowledged, not sent; SIOCATMARK. Answer or negative errno.
 
-    Linux: net/ipv4/tcp.c.  What is not known is -ENOIOCTLCMD in Linux and goes on to the device layer; here -EINVAL.
+    Linux: net/ipv4/tcp.c.
     """
     tp = tcp_sk(sk)
     if cmd == SIOCATMARK:
         return 1 if tp.urg_data != 0 and tp.urg_seq == tp.copied_seq else 0
     if cmd != SIOCINQ and cmd != SIOCOUTQ and cmd != SIOCOUTQNSD:
-        return -EINVAL
+        return -ENOIOCTLCMD
     if tp.sk_state == TCP_LISTEN:
         return -EINVAL
     if cmd == SIOCINQ:

@@ -525,7 +525,7 @@ def tcp_rcv_syn_recv(sk: TcpSock, skb: SkBuff) -> None:
     """The ACK of our SYN-ACK: established.  The SYN_RECV part of Linux's tcp_rcv_state_process."""
     sk.delivered += 1
     if sk.srtt_us == 0:
-        tcp_synack_rtt_meas(sk, 0, 0)
+        tcp_synack_rtt_meas(sk, -1, 0)
     tcp_try_undo_spurious_syn(sk)
     sk.retrans_stamp = 0
     tcp_init_transfer(sk)

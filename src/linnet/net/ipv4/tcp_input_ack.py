@@ -177,9 +177,9 @@ def tcp_ack_update_rtt(sk: TcpSock, flag: i64, seq_rtt_us: i64, ca_rtt_us: i64) 
 
 
 def tcp_synack_rtt_meas(sk: TcpSock, snt_synack: i64, num_retrans: i64) -> None:
-    """The handshake's RTT, from the first SYN-ACK (ns) if it was sent once.  Linux: net/ipv4/tcp_input.c."""
+    """The handshake's RTT, from the first SYN-ACK (ns; -1: unknown) if it was sent once.  Linux: net/ipv4/tcp_input.c."""
     rtt_us: i64 = -1
-    if num_retrans == 0 and snt_synack != 0:
+    if num_retrans == 0 and snt_synack >= 0:
         rtt_us = (sk.tcp_mstamp - snt_synack) // 1000
     tcp_ack_update_rtt(sk, FLAG_SYN_ACKED, rtt_us, rtt_us)
 

@@ -50,7 +50,7 @@ def tcp_openreq_init(req: RequestSock, opt: TcpOptionsReceived, skb: SkBuff, sk:
     req.rsk_rcv_wnd = 0
     req.rcv_isn = skb.seq
     req.rcv_nxt = (skb.seq + 1) & U32
-    req.snt_synack = 0
+    req.snt_synack = -1
     req.last_oow_ack_time = 0
     req.mss = opt.mss_clamp
     req.ts_recent = opt.rcv_tsval if opt.saw_tstamp else 0

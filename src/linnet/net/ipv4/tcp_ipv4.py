@@ -86,7 +86,7 @@ from linnet.net.ipv4.tcp_output import tcp_connect, tcp_make_synack, tcp_mss_cla
 from linnet.net.ipv4.tcp_recvmsg import tcp_recvmsg
 from linnet.net.ipv4.tcp_sendmsg import tcp_sendmsg
 from linnet.net.ipv4.tcp_sockopt import tcp_getsockopt, tcp_setsockopt
-from linnet.net.ipv4.tcp_timer import tcp_init_xmit_timers
+from linnet.net.ipv4.tcp_timer import tcp_init_xmit_timers, tcp_set_keepalive
 
 # what the objects cost on a 64-bit Linux 6.x
 SIZEOF_TCP_SOCK: Final = 2432
@@ -515,6 +515,10 @@ class TcpProt(Proto):
     def release_cb(self, sk: Sock) -> None:
         """See tcp_release_cb."""
         tcp_release_cb(sk)
+
+    def keepalive(self, sk: Sock, on: bool) -> None:
+        """See tcp_set_keepalive."""
+        tcp_set_keepalive(tcp_sk(sk), on)
 
     def hash(self, sk: Sock) -> int:
         """See inet_hash."""

@@ -143,6 +143,7 @@ def tcp_v4_checksum_bad(skb: SkBuff) -> bool:
 
 def tcp_add_backlog(sk: TcpSock, skb: SkBuff) -> bool:
     """Let skb wait until the program lets go of sk. True: no room, it was dropped.  Linux: net/ipv4/tcp_ipv4.c."""
+    skb.dst = None  # as in Linux: what waits remembers no route, so a SYN-ACK from the backlog leaves sk_rx_dst unset
     limit = sk.sk_rcvbuf + (sk.sk_sndbuf >> 1) + 64 * 1024
     if sk_add_backlog(sk, skb, limit) != 0:
         NET_INC_STATS(sock_net(sk), LINUX_MIB_TCPBACKLOGDROP)

@@ -271,7 +271,7 @@ def tcp_create_openreq_child(sk: TcpSock, req: RequestSock, skb: SkBuff) -> TcpS
     tcp_child_options(newtp, req, skb)
     if req.num_timeout != 0:
         newtp.undo_marker = req.snt_isn
-        newtp.retrans_stamp = (req.snt_synack // NSEC_PER_JIFFY) & U32
+        newtp.retrans_stamp = (req.snt_synack // NSEC_PER_JIFFY) & U32 if req.snt_synack >= 0 else 0
     if skb.len >= TCP_MSS_DEFAULT + newtp.tcp_header_len:
         newtp.ack_last_seg_size = skb.len - newtp.tcp_header_len
     newtp.rx_opt.mss_clamp = req.mss

@@ -244,7 +244,7 @@ def tcp_make_synack(sk: TcpSock, dst: DstEntry, req: RequestSock) -> SkBuff:
     skb.dst = dst
     now = tcp_clock_ns(sk)
     skb.tstamp = now
-    if req.snt_synack == 0:
+    if req.snt_synack < 0:
         req.snt_synack = now
     mss = tcp_mss_clamp(sk, dst.advmss())
     opts = TcpOutOptions()

@@ -2,6 +2,8 @@
 """pfifo and bfifo: one FIFO with a limit in packets or in bytes; what comes when it is full is dropped."""
 from __future__ import annotations
 
+from typing import ClassVar
+
 from mypy_extensions import i64
 
 from linnet.include.linux.errno import EINVAL
@@ -19,7 +21,7 @@ class PfifoQdisc(Qdisc):
     Linux: net/sched/sch_fifo.c, where an empty one is passed by as soon as its limit is at least one packet.
     """
 
-    id = 'pfifo'
+    id: ClassVar[str] = 'pfifo'
 
     def __init__(self, dev: NetDevice) -> None:
         super().__init__(dev)
@@ -72,7 +74,7 @@ class PfifoQdisc(Qdisc):
 class BfifoQdisc(PfifoQdisc):
     """Option limit: bytes (default: tx_queue_len packets of the device's MTU). An empty one is passed by."""
 
-    id = 'bfifo'
+    id: ClassVar[str] = 'bfifo'
 
     def __init__(self, dev: NetDevice) -> None:
         super().__init__(dev)

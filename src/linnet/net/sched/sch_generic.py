@@ -6,7 +6,7 @@ softirq), or not at all, when it is empty and may be bypassed. noqueue has no qu
 """
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from mypy_extensions import i64
 
@@ -34,10 +34,12 @@ from linnet.include.net.sch_generic import (
 )
 from linnet.include.trace.events.qdisc import trace_qdisc_dequeue
 from linnet.kernel.softirq import NET_TX_SOFTIRQ, raise_softirq
+from linnet.kernel.timer import TimerList, del_timer, mod_timer
 from linnet.net.core.dev_xmit import dev_hard_start_xmit, validate_xmit_skb
 from linnet.net.core.skbuff import kfree_skb_list_reason, kfree_skb_reason, skb_dequeue, skb_queue_tail
 
 QDISC_QUOTA: Final = 64  # packets a run may send before it lets others run (Linux: dev_tx_weight)
+BUSY_RETRY: Final = 1_000_000  # ns until a driver that was busy is asked again
 PFIFO_FAST_BANDS: Final = 3
 # socket priority -> band of pfifo_fast (Linux: sch_default_prio2band)
 PRIO2BAND: Final = (1, 2, 2, 2, 1, 2, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1)
@@ -54,7 +56,7 @@ def qdisc_bstats_update(q: Qdisc, skb: SkBuff) -> None:
 class NoopQdisc(Qdisc):
     """What a device that is down has: everything is dropped."""
 
-    id = 'noop'
+    id: ClassVar[str] = 'noop'
 
     def enqueue(self, skb: SkBuff) -> i64:
         """Drop; TCP above takes it for congestion, not for an error."""
@@ -73,7 +75,7 @@ class NoopQdisc(Qdisc):
 class NoqueueQdisc(NoopQdisc):
     """No queue: the driver takes each packet at once or it is lost (loopback, veth)."""
 
-    id = 'noqueue'
+    id: ClassVar[str] = 'noqueue'
 
     def __init__(self, dev: NetDevice) -> None:
         super().__init__(dev)
@@ -86,7 +88,7 @@ class PfifoFastQdisc(Qdisc):
     Linux: net/sched/sch_generic.c.
     """
 
-    id = 'pfifo_fast'
+    id: ClassVar[str] = 'pfifo_fast'
 
     def __init__(self, dev: NetDevice) -> None:
         super().__init__(dev)
@@ -178,23 +180,45 @@ def validate_xmit_skb_list(skb: SkBuff, dev: NetDevice) -> SkBuff | None:
     return head
 
 
-def dev_requeue_skb(skb: SkBuff, q: Qdisc) -> None:
-    """Keep what the driver refused for the next run, in front of everything.  Linux: net/sched/sch_generic.c."""
+class QdiscRetry(TimerList):
+    """Runs a qdisc again whose driver was busy."""
+
+    def __init__(self, q: Qdisc) -> None:
+        super().__init__(q.dev.net.clock)
+        self.q: Qdisc = q
+
+    def function(self) -> None:
+        """Let the NET_TX softirq run it."""
+        netif_schedule(self.q)
+
+
+def dev_requeue_skb(skb: SkBuff, q: Qdisc, txq: NetdevQueue) -> None:
+    """Keep what the driver refused for the next run, in front of everything.
+
+    Linux: net/sched/sch_generic.c. There the next run follows at once; here, where time stands still meanwhile, it comes when the
+    driver wakes its queue or, if it did not stop that, a millisecond later.
+    """
     q.gso_skb = skb
     q.stats.requeues += 1
-    __netif_schedule(q)
+    if netif_xmit_stopped(txq):
+        return
+    retry = q.retry
+    if retry is None:
+        retry = QdiscRetry(q)
+        q.retry = retry
+    mod_timer(retry, q.dev.net.clock.now + BUSY_RETRY)
 
 
 def sch_direct_xmit(skb: SkBuff, q: Qdisc, dev: NetDevice, txq: NetdevQueue) -> bool:
-    """Send skb now. True: it went, and there is more to send.  Linux: net/sched/sch_generic.c."""
+    """Send skb now. True: it is gone, and the next may be tried.  Linux: net/sched/sch_generic.c."""
     valid = validate_xmit_skb_list(skb, dev)
     if valid is None:
-        return qdisc_qlen(q) != 0
+        return True
     if not netif_xmit_stopped(txq):
         valid = dev_hard_start_xmit(valid, dev, txq)
         if valid is None:
-            return qdisc_qlen(q) != 0 and not netif_xmit_stopped(txq)
-    dev_requeue_skb(valid, q)
+            return True
+    dev_requeue_skb(valid, q, txq)
     return False
 
 
@@ -217,7 +241,7 @@ def dequeue_skb(q: Qdisc) -> SkBuff | None:
 
 
 def qdisc_restart(q: Qdisc) -> bool:
-    """Send one packet. True: there is more to send.  Linux: net/sched/sch_generic.c."""
+    """Send one packet. True: there may be more to send.  Linux: net/sched/sch_generic.c."""
     skb = dequeue_skb(q)
     if skb is None:
         return False
@@ -247,6 +271,11 @@ def __netif_schedule(q: Qdisc) -> None:
         world = q.dev.net.world
         world.softnet.output_queue.append(q)
         raise_softirq(world.cpu, NET_TX_SOFTIRQ)
+
+
+def netif_schedule(q: Qdisc) -> None:
+    """__netif_schedule, for methods: Python would mangle that name."""
+    __netif_schedule(q)
 
 
 def netif_wake_queue(txq: NetdevQueue) -> None:
@@ -306,6 +335,9 @@ def dev_deactivate(dev: NetDevice) -> None:
 def qdisc_reset(q: Qdisc) -> None:
     """Drop what a qdisc holds.  Linux: net/sched/sch_generic.c."""
     q.reset()
+    retry = q.retry
+    if retry is not None:
+        del_timer(retry)
     waiting = q.gso_skb
     q.gso_skb = None
     kfree_skb_list_reason(waiting, SKB_DROP_REASON_QDISC_DROP)

@@ -145,7 +145,8 @@ class TestQueues:
 
     def test_overflow_when_the_handshake_ends(self) -> None:
         wire = Wire()
-        fd = wire.prog.server(80, HERE, backlog=0)
+        fd = wire.prog.server(80, HERE, backlog=1)
+        Caller(wire, 80, 3999).handshake()
         first, second = Caller(wire, 80, 4000), Caller(wire, 80, 4001)
         assert first.syn() is not None
         assert second.syn() is not None
@@ -156,13 +157,14 @@ class TestQueues:
         wire.advance(1100 * MS)
         assert [s.flags for s in wire.take()] == ['S.']
         second.say('.')
-        wire.prog.nonblocking(fd)
+        wire.prog.accept(fd)
         assert wire.prog.accept(fd)[2] == 4001
 
     def test_abort_on_overflow(self) -> None:
         wire = Wire()
         wire.net.ipv4.sysctl_tcp_abort_on_overflow = 1
-        wire.prog.server(80, HERE, backlog=0)
+        wire.prog.server(80, HERE, backlog=1)
+        Caller(wire, 80, 3999).handshake()
         first, second = Caller(wire, 80, 4000), Caller(wire, 80, 4001)
         assert first.syn() is not None
         assert second.syn() is not None

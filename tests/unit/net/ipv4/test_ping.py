@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from helpers.hosts import Alone, Pair, fails
-from linnet.include.linux.inet import IPPROTO_ICMP
-from linnet.include.linux.socket import MSG_DONTWAIT, SOCK_DGRAM
+from linnet.include.linux.inet import IP_RECVERR, IPPROTO_ICMP
+from linnet.include.linux.socket import MSG_DONTWAIT, SOCK_DGRAM, SOL_IP
 
 
 def request(seq: int, data: bytes = b'ping') -> bytes:
@@ -61,9 +61,10 @@ def test_refused() -> None:
         host.socket(SOCK_DGRAM, IPPROTO_ICMP)
 
 
-def test_unreachable_is_reported_when_connected() -> None:
+def test_unreachable_is_reported_on_request() -> None:
     pair = Pair()
     fd = pair.a.socket(SOCK_DGRAM, IPPROTO_ICMP)
+    pair.a.setopt(fd, SOL_IP, IP_RECVERR, 1)
     pair.a.connect(fd, '10.0.0.77', 0)
 
     def wait() -> None:

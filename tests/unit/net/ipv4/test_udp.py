@@ -212,6 +212,7 @@ def test_error_queue_tells_who_refused() -> None:
 def test_unreachable_next_hop_is_reported() -> None:
     pair = Pair()
     fd = pair.a.socket(SOCK_DGRAM)
+    pair.a.setopt(fd, SOL_IP, IP_RECVERR, 1)
     pair.a.connect(fd, '10.0.0.77', 7)
 
     def wait() -> int:

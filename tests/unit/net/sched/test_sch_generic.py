@@ -11,7 +11,7 @@ from linnet.include.linux.netdevice import NET_XMIT_CN, NET_XMIT_DROP, NET_XMIT_
 from linnet.include.linux.skbuff import SkBuff, SkBuffHead
 from linnet.include.net.dropreason import SKB_DROP_REASON_QDISC_DROP, SKB_DROP_REASON_QDISC_OVERLIMIT
 from linnet.include.net.net_namespace import Net, World
-from linnet.include.net.sch_generic import Qdisc
+from linnet.include.net.sch_generic import Qdisc, qdisc_qlen
 from linnet.kernel.softirq import do_softirq
 from linnet.kernel.trace import TraceSink
 from linnet.net.core.dev import dev_close, dev_open, dev_queue_xmit, register_netdevice
@@ -89,7 +89,9 @@ class TestPfifoFast:
         dev = up(net, room=2)
         assert send(dev, *(bytes([i]) for i in range(5))) == [NET_XMIT_SUCCESS] * 5
         assert sent(dev) == [b'\0', b'\1']
-        assert dev.tx[0].qdisc.q.qlen == 3
+        # the third was tried, and waits in front of the queue
+        assert qdisc_qlen(dev.tx[0].qdisc) == 3
+        assert dev.tx[0].qdisc.q.qlen == 2
         wake(dev, 2)
         assert sent(dev) == [bytes([i]) for i in range(4)]
         wake(dev, 10)
@@ -104,16 +106,16 @@ class TestPfifoFast:
 
     def test_bands_go_by_priority(self, net: Net) -> None:
         dev = up(net, room=1)
-        send(dev, b'first')
+        send(dev, b'first', b'requeued')
         for priority in (2, 0, 6):
             send(dev, bytes([priority]), priority=priority)
         wake(dev, 10)
-        assert sent(dev)[1:] == [b'\6', b'\0', b'\2']
+        assert sent(dev)[2:] == [b'\6', b'\0', b'\2']
         assert PRIO2BAND[:8] == (1, 2, 2, 2, 1, 2, 0, 0)
 
     def test_each_band_holds_tx_queue_len(self, net: Net) -> None:
         dev = up(net, room=1, queue_len=3)
-        send(dev, b'first')
+        send(dev, b'first', b'requeued')
         assert send(dev, *[b'x'] * 4) == [NET_XMIT_SUCCESS] * 3 + [NET_XMIT_DROP]
         assert send(dev, b'y', priority=6) == [NET_XMIT_SUCCESS]
         assert net.mib.drops == {SKB_DROP_REASON_QDISC_DROP: 1}
@@ -143,10 +145,12 @@ class TestRequeue:
         ops_of(dev).refuse = True
         assert send(dev, b'a', b'b') == [NET_XMIT_SUCCESS] * 2
         assert sent(dev) == []
+        dev.net.world.sched.run(until=10_500_000)
+        assert dev.tx[0].qdisc.stats.requeues >= 10
         ops_of(dev).refuse = False
+        dev.net.world.sched.run(until=11_500_000)
         send(dev, b'c')
         assert sent(dev) == [b'a', b'b', b'c']
-        assert dev.tx[0].qdisc.stats.requeues >= 1
 
     def test_a_requeued_packet_is_dropped_with_the_device(self, net: Net) -> None:
         dev = up(net)
@@ -174,7 +178,7 @@ class TestFifos:
     def test_bfifo_counts_bytes(self, net: Net) -> None:
         dev = up(net, room=1)
         qdisc_create(dev, 'bfifo', {'limit': 100})
-        send(dev, b'first')
+        send(dev, b'first', b'requeued')
         assert send(dev, bytes(46), bytes(26), b'x') == [NET_XMIT_SUCCESS] * 2 + [NET_XMIT_DROP]
         assert dev.tx[0].qdisc.stats.backlog == 100
 
@@ -251,11 +255,11 @@ def test_the_default_discipline_is_a_sysctl(net: Net) -> None:
 
 def test_shown_as_tc_shows_it(net: Net) -> None:
     dev = up(net, room=2)
-    send(dev, *[bytes(86)] * 4)
+    send(dev, *[bytes(86)] * 5)
     assert tc_qdisc_show(dev) == (
         'qdisc pfifo_fast 0: dev eth0 root refcnt 2 bands 3 priomap 1 2 2 2 1 2 0 0 1 1 1 1 1 1 1 1\n'
-        ' Sent 200 bytes 2 pkt (dropped 0, overlimits 0 requeues 0) \n'
-        ' backlog 200b 2p requeues 0'
+        ' Sent 300 bytes 3 pkt (dropped 0, overlimits 0 requeues 1) \n'
+        ' backlog 200b 3p requeues 1'
     )
     qdisc_create(dev, 'pfifo', {'limit': 7})
     assert tc_qdisc_show(dev, stats=False) == 'qdisc pfifo 8001: dev eth0 root refcnt 2 limit 7p'
