@@ -3,8 +3,9 @@
 
     python benches/bench_simulate.py [a|c|d] [--seconds 20] [--repeat 3] [--ns3]
 
-Paths: a = host -1 Gbit/s, 1 ms- router -100 Mbit/s, 10 ms- host, one bulk flow; c = a with 1 % loss on the second link; d = eight routers.
-ns-3 (PyPI: pip install ns) is run by benches/simulate_ns3.py in turn with ours, and the median of the ratios is printed.
+Paths: a = host -1 Gbit/s, 1 ms- router -100 Mbit/s, 10 ms- host, one bulk flow; c = a with 1 % loss on the second link; d =
+eight routers. ns-3 (PyPI: pip install ns) is run by benches/simulate_ns3.py in turn with ours, and the median of the ratios
+is printed.
 """
 from __future__ import annotations
 

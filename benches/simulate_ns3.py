@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The peer of bench_simulate.py: the same path in ns-3, one JSON line. Usage: simulate_ns3.py PATH SECONDS SEED (needs `pip install ns`)."""
+"""The peer of bench_simulate.py: the same path in ns-3, one JSON line. Usage: simulate_ns3.py PATH SECONDS SEED (needs `pip
+install ns`).
+"""
 from __future__ import annotations
 
 import json

@@ -5,8 +5,8 @@
         host.spawn(['-m', 'http.server', '8000'])
         host.run()
 
-The kernel's side of a device that this makes gets the subnet's other address and is brought up, so that `curl http://10.77.0.2:8000/` works
-at once; a device that was there before is left as it is.
+The kernel's side of a device that this makes gets the subnet's other address and is brought up, so that `curl
+http://10.77.0.2:8000/` works at once; a device that was there before is left as it is.
 """
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def configure_kernel_side(name: str, addr: str, bits: int, mtu: int) -> None:
 
 
 class Attached:
-    """A host on a TUN (or TAP) device. addr: its own address with the prefix length; gateway: where its default route goes (default: the
+    """A host on a TUN (or TAP) device. addr: its own address with the prefix length; gateway: where its default route
+    goes (default: the
     kernel's side); kernel_addr: the kernel's side's address, '' to leave that side alone.
 
     PermissionError says which command grants the rights where they are missing.

@@ -9,8 +9,9 @@
         client.spawn(fetch)
         lab.run()
 
-Equal seeds give equal packets at equal nanoseconds. Addresses are given per link out of 198.18.0.0/15 (RFC 2544: routed nowhere), and
-routes are found when the lab first runs; both can be set by hand. Programs find the other hosts by their names.
+Equal seeds give equal packets at equal nanoseconds. Addresses are given per link out of 198.18.0.0/15 (RFC 2544: routed
+nowhere), and routes are found when the lab first runs; both can be set by hand. Programs find the other hosts by their
+names.
 """
 from __future__ import annotations
 
@@ -174,7 +175,9 @@ class Link:
         return f'<Link {self.a.host.name}:{self.a.dev.name} - {self.b.host.name}:{self.b.dev.name}>'
 
     def set(self, *, direction: Host | None = None, **values: Any) -> None:
-        """Change rate, delay, jitter, loss, duplicate, reorder, corrupt; from one end only where direction (the sender) is given."""
+        """Change rate, delay, jitter, loss, duplicate, reorder, corrupt; from one end only where direction (the sender)
+        is given.
+        """
         if self.params is None:
             raise ValueError(f'{self} is a veth pair: it has no rate, delay or loss; make it with one of them given')
         for port, params in zip((self.a, self.b), self.params, strict=True):
@@ -344,6 +347,7 @@ class Lab:
     def close(self) -> None:
         """End all programs, let the network come to rest (TIME_WAIT runs out in virtual time), close the captures."""
         self.world.sched.kill_all()
+        self.world.sched.run()
         for tap in self.taps:
             tap.close()
         self.taps.clear()

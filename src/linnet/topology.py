@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Default routes of a lab: for each host the next hop of a shortest path to every subnet, found when the lab first runs.
 
-Only routers are passed through. A host whose every path starts at one neighbour gets one default route; others get a route a subnet.
+Only routers are passed through. A host whose every path starts at one neighbour gets one default route; others get a route
+a subnet.
 """
 from __future__ import annotations
 
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def next_hops(start: Host) -> dict[tuple[int, int], Port]:
-    """Subnet (network, length) -> the neighbour's port through which it is reached; subnets on the host's own links are left out."""
+    """Subnet (network, length) -> the neighbour's port through which it is reached; subnets on the host's own links are
+    left out.
+    """
     own = {port.subnet for port in start.ports if port.subnet is not None}
     found: dict[tuple[int, int], Port] = {}
     seen = {start.name}

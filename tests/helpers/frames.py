@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 
-from linnet.include.linux.skbuff import CHECKSUM_PARTIAL, SKB_GSO_TCPV4, SkbFrag, SkBuff
 from linnet.include.linux.netdevice import NetDevice
+from linnet.include.linux.skbuff import CHECKSUM_PARTIAL, SKB_GSO_TCPV4, SkbFrag, SkBuff
 from linnet.net.core.skbuff import skb_from_bytes
 
 ME = b'\x02\0\0\0\0\x01'
@@ -18,15 +18,16 @@ def checksum(data: bytes) -> int:
     """RFC 1071, the slow way: the complement of the sum, 0 over data whose checksum is right."""
     if len(data) % 2:
         data += b'\0'
-    total = sum(struct.unpack(f'!{len(data) // 2}H', data))
+    total: int = sum(struct.unpack(f'!{len(data) // 2}H', data))
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
     return total ^ 0xFFFF
 
 
-def tcp_frame(payload: bytes, *, seq: int = 1000, ack: int = 5, flags: int = ACK, ident: int = 100, sport: int = 1234, dport: int = 80,
-              window: int = 500, options: bytes = TIMESTAMPS, tos: int = 0, ttl: int = 64, df: bool = True, partial: bool = False,
-              src: bytes = b'\x0a\0\0\x01', dst: bytes = b'\x0a\0\0\x02', ethernet: bool = True) -> bytes:
+def tcp_frame(payload: bytes, *, seq: int = 1000, ack: int = 5, flags: int = ACK, ident: int = 100, sport: int = 1234,
+              dport: int = 80, window: int = 500, options: bytes = TIMESTAMPS, tos: int = 0, ttl: int = 64, df: bool = True,
+              partial: bool = False, src: bytes = b'\x0a\0\0\x01', dst: bytes = b'\x0a\0\0\x02',
+              ethernet: bool = True) -> bytes:
     """A frame with right checksums, or, partial, with the pseudo header's sum in TCP's field."""
     doff = 5 + len(options) // 4
     length = doff * 4 + len(payload)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+
 from linnet.drivers.net.veth import veth_newlink
 from linnet.include.linux.inet import in_aton, in_ntoa
 from linnet.include.linux.sched import Process

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """IPv4 packets made and read by struct alone, and a host whose network card is in the test's hand.
 
-A Bench is one host, 10.0.0.1/24 on eth0, with neighbour 10.0.0.2 known: `give` lets a packet in, `taken` tells what came out.
+A Bench is one host, 10.0.0.1/24 on eth0, with neighbour 10.0.0.2 known: `give` lets a packet in, `taken` tells what came
+out.
 """
 from __future__ import annotations
 
@@ -30,8 +31,9 @@ UDP, ICMP, TCP = 17, 1, 6
 DF, MF = 0x4000, 0x2000
 
 
-def ip(payload: bytes = b'', *, src: str = '10.0.0.2', dst: str = '10.0.0.1', proto: int = UDP, ttl: int = 64, ident: int = 1, tos: int = 0,
-       off: int = 0, options: bytes = b'', total: int = -1, version: int = 4, ihl: int = -1, check: int = -1) -> bytes:
+def ip(payload: bytes = b'', *, src: str = '10.0.0.2', dst: str = '10.0.0.1', proto: int = UDP, ttl: int = 64, ident: int = 1,
+       tos: int = 0, off: int = 0, options: bytes = b'', total: int = -1, version: int = 4, ihl: int = -1,
+       check: int = -1) -> bytes:
     """An IPv4 packet; off holds flags and offset/8. What is -1 is filled in rightly."""
     options += bytes(-len(options) % 4)
     words = 5 + len(options) // 4 if ihl < 0 else ihl
@@ -62,7 +64,8 @@ def fragments(packet: bytes, size: int) -> list[bytes]:
     out = []
     for at in range(0, len(payload), size):
         more = MF if at + size < len(payload) else 0
-        out.append(ip(payload[at:at + size], src=src, dst=dst, proto=packet[9], ttl=packet[8], ident=ident, off=at // 8 | more, tos=packet[1]))
+        out.append(ip(payload[at:at + size], src=src, dst=dst, proto=packet[9], ttl=packet[8], ident=ident, off=at // 8 | more,
+                      tos=packet[1]))
     return out
 
 

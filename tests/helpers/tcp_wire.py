@@ -59,6 +59,11 @@ class Segment:
         return ''.join(name for bit, name in FLAG_NAMES if self.flag_bits & bit)
 
     @property
+    def tos(self) -> int:
+        """The TOS byte of the IP header."""
+        return self.packet[1]
+
+    @property
     def timestamps(self) -> tuple[int, int] | None:
         """(val, ecr) of the timestamp option."""
         i = 0
@@ -168,7 +173,7 @@ class Peer:
         self.rcv = 1  # next byte expected, relative
 
     def send(self, flags: str, seq: int | None = None, ack: int | None = None, data: bytes = b'', window: int | None = None,
-             options: bytes = b'', urg: int = 0) -> None:
+             options: bytes = b'', urg: int = 0, tos: int = 0) -> None:
         """Send a segment: flags as packetdrill writes them, seq and ack relative (default: next, and all received)."""
         bits = sum(bit for bit, name in FLAG_NAMES if name in flags)
         rel_seq = self.nxt if seq is None else seq
@@ -180,7 +185,7 @@ class Peer:
                + ((self.isn + rel_seq) & 0xFFFFFFFF).to_bytes(4, 'big') + abs_ack.to_bytes(4, 'big')
                + bytes([(5 + len(options) // 4) << 4, bits]) + win.to_bytes(2, 'big') + b'\0\0' + urg.to_bytes(2, 'big')
                + options + data)
-        ip = bytearray(b'\x45\0' + (20 + len(tcp)).to_bytes(2, 'big') + b'\0\0\x40\0\x40\x06\0\0'
+        ip = bytearray(bytes([0x45, tos]) + (20 + len(tcp)).to_bytes(2, 'big') + b'\0\0\x40\0\x40\x06\0\0'
                        + in_aton(THERE).to_bytes(4, 'big') + in_aton(HERE).to_bytes(4, 'big'))
         total = sum(int.from_bytes(ip[i:i + 2], 'big') for i in range(0, 20, 2))
         total = (total & 0xFFFF) + (total >> 16)
@@ -196,7 +201,7 @@ class Peer:
             options += bytes([1, 3, 3, self.wscale])
         return options
 
-    def accept(self, delay: int = 0) -> int:
+    def accept(self, delay: int = 0, flags: str = 'S.') -> int:
         """Answer the SYN of a program that connects; returns its descriptor, connected."""
         prog = self.wire.prog
         box: list[int] = []
@@ -209,11 +214,11 @@ class Peer:
         self.wire.world.sched.spawn(connect, 'connect')
         self.wire.run()
         syn = self.wire.take()[0]
-        assert syn.flags == 'S'
+        assert syn.flags.startswith('S')
         self.their_isn = syn.seq
         self.their_port = syn.sport
         self.wire.advance(delay)
-        self.send('S.', seq=0, ack=1, options=self.syn_options())
+        self.send(flags, seq=0, ack=1, options=self.syn_options())
         assert [s.flags for s in self.wire.take()] == ['.']
         return box[0]
 

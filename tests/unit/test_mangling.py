@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """No method calls a module's function whose name starts with two underscores, as many of Linux's do.
 
-Inside a class body Python reads `__skb_dequeue` as `_Class__skb_dequeue`: interpreted it is a NameError on the day that line runs, compiled it
-works. The method calls a module function of another name, which calls it.
+Inside a class body Python reads `__skb_dequeue` as `_Class__skb_dequeue`: interpreted it is a NameError on the day that
+line runs, compiled it works. The method calls a module function of another name, which calls it.
 """
 from __future__ import annotations
 

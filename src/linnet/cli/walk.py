@@ -39,7 +39,8 @@ def run_interpreted() -> None:
 @click.option('--no-route', is_flag=True, help="With the socket's route invalid when the SYN leaves.")
 def command(call: str, program: tuple[str, ...], as_json: bool, as_tsv: bool, depth: int | None, against: Path | None, on_kernel: bool,
             hook: bool, cold_neighbour: bool, backlog: bool, tiny_mtu: bool, no_route: bool) -> None:
-    """Walk CALL (socket, connect, bind, listen, accept, send, recv, shutdown, close, ping, udp-sendto-fragmented) on a small lab and print the
+    """Walk CALL (socket, connect, bind, listen, accept, send, recv, shutdown, close, ping, udp-sendto-fragmented) on a
+    small lab and print the
     tree of functions entered, or run any program: linnet walk -- python prog.py.
     """
     run_interpreted()

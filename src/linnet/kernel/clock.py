@@ -11,7 +11,7 @@ have passed for a processor that spins.
 """
 from __future__ import annotations
 
-import time
+from time import monotonic_ns, time_ns  # by name: a simulated program's `time` module is patched
 from typing import Final
 
 from mypy_extensions import i64
@@ -91,13 +91,13 @@ class RealClock(Clock):
     """Time of this machine: `now` is what the monotonic clock said at the last advance()."""
 
     def __init__(self, epoch_ns: int = -1) -> None:
-        super().__init__(time.time_ns() if epoch_ns < 0 else epoch_ns)
+        super().__init__(time_ns() if epoch_ns < 0 else epoch_ns)
         self.virtual = False
-        self._start = time.monotonic_ns()
+        self._start = monotonic_ns()
 
     def advance(self, to: i64) -> i64:
         """Read the machine's clock; `to` is not used.  Gives the new `now`."""
-        now: i64 = time.monotonic_ns() - self._start
+        now: i64 = monotonic_ns() - self._start
         if now > self.now:
             self.now = now
         return self.now

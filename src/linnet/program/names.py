@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Name service for simulated programs: the hosts of the world by their names, numbers by themselves.
 
-A world's names live in a HostTable (hosts.py) that the lab fills; a program sees them through getaddrinfo, gethostbyname and friends, with CPython's
-errors (gaierror EAI_NONAME for what nobody has).
+A world's names live in a HostTable (hosts.py) that the lab fills; a program sees them through getaddrinfo, gethostbyname
+and friends, with CPython's errors (gaierror EAI_NONAME for what nobody has).
 """
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """select.select, poll and epoll for simulated programs, over sys_poll and sys_epoll_*.
 
-asyncio and the selectors module work on top of these unchanged: their selectors ask for the class by a name that patches.py replaces.
-Descriptors are the program's own (from 2**20 on); one of the machine's is refused with EBADF, as a closed one would be.
+asyncio and the selectors module work on top of these unchanged: their selectors ask for the class by a name that patches.py
+replaces. Descriptors are the program's own (from 2**20 on); one of the machine's is refused with EBADF, as a closed one
+would be.
 """
 from __future__ import annotations
 
@@ -117,7 +118,7 @@ class SimEpoll:
     def close(self) -> None:
         """Close it; twice is once."""
         fd, self._epfd = self._epfd, -1
-        if fd >= 0:
+        if fd >= 0 and not self._program.exited:
             sys.sys_close(self._program, fd)
 
     def register(self, fd: Any, eventmask: int = std.EPOLLIN | std.EPOLLOUT | std.EPOLLPRI) -> None:

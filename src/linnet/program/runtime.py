@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which program runs now, and what each program has of its own: exit code, output, arguments, threads.
 
-The scheduler tells the Runtime of every switch (kernel/sched.py: SwitchHook). On the way in it puts the interpreter's per-thread state
-(asyncio's running loop, asynchronous generator hooks) and the program's view of `sys` and `os` in place, on the way out it takes them
-away, so that tasks of one OS thread do not see each other's.
+The scheduler tells the Runtime of every switch (kernel/sched.py: SwitchHook). On the way in it puts the interpreter's per-
+thread state (asyncio's running loop, asynchronous generator hooks) and the program's view of `sys` and `os` in place, on
+the way out it takes them away, so that tasks of one OS thread do not see each other's.
 
-`running` is the one piece of module state: the task that this OS thread runs at the moment. It is what the patched names ask.
+`running` is the one piece of module state: the task that this OS thread runs at the moment. It is what the patched names
+ask.
 """
 from __future__ import annotations
 

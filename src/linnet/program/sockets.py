@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """socket.socket over Linnet's syscalls: the class that a simulated program gets when it says socket.socket().
 
-It subclasses CPython's, so that isinstance() and type annotations hold, and never opens a descriptor of the machine. Time-outs are as
-CPython makes them: with one, the descriptor is non-blocking and the method polls until the deadline.
+It subclasses CPython's, so that isinstance() and type annotations hold, and never opens a descriptor of the machine. Time-
+outs are as CPython makes them: with one, the descriptor is non-blocking and the method polls until the deadline.
 """
 from __future__ import annotations
 
 import errno
-import io
 import os
 import socket as std
 import struct
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from linnet.include.linux.inet import in_aton, in_ntoa
-from linnet.include.linux.socket import AF_INET, AF_UNSPEC, Cmsg, Msghdr, Sockaddr
+from linnet.include.linux.inet import in_ntoa
+from linnet.include.linux.socket import AF_INET, Cmsg, Msghdr, Sockaddr
 from linnet.kernel.clock import ns_from_seconds
 from linnet.kernel.file import O_NONBLOCK
 from linnet.kernel.poll import POLLERR, POLLHUP, POLLIN, POLLOUT
@@ -270,7 +269,7 @@ class SimSocket(std.socket):
 
     def _real_close(self, _ss: Any = None) -> None:
         fd, self._fd = self._fd, -1
-        if fd >= 0:
+        if fd >= 0 and not self._program.exited:  # the end of a program has closed what it left open
             sys.sys_close(self._program, fd)
 
     def dup(self) -> SimSocket:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Threads of a simulated program: each is a task; locks park tasks.
 
-What the threading and queue modules are built from (a lock, a way to start, an identity) is replaced, so that Thread, Condition, Event,
-Queue and the executors above work as they are. A switch happens only where a task waits, so a program's threads never preempt.
+What the threading and queue modules are built from (a lock, a way to start, an identity) is replaced, so that Thread,
+Condition, Event, Queue and the executors above work as they are. A switch happens only where a task waits, so a program's
+threads never preempt.
 """
 from __future__ import annotations
 
@@ -12,8 +13,14 @@ from collections.abc import Callable
 from typing import Any
 
 from linnet.kernel.clock import ns_from_seconds
-from linnet.kernel.sched import MAX_SCHEDULE_TIMEOUT, TASK_INTERRUPTIBLE, Task, schedule_timeout, wake_up_process
-from linnet.kernel.sched import set_current_state
+from linnet.kernel.sched import (
+    MAX_SCHEDULE_TIMEOUT,
+    TASK_INTERRUPTIBLE,
+    Task,
+    schedule_timeout,
+    set_current_state,
+    wake_up_process,
+)
 from linnet.program.runtime import FIRST_FD, current_program, current_task
 
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Holding a walk against Linux: against a table of rows (call layer kind name file when), or against the chains of a real kernel.
+"""Holding a walk against Linux: against a table of rows (call layer kind name file when), or against the chains of a real
+kernel.
 
-A table passes when its rows appear in the walk in their order; a row with a condition may be absent, but not out of order. The chains pass when
-for each event of the kernel's, in its order, the chain of functions is a subsequence of ours at the same tracepoint, names taken through
-kernel_names.MOVED; what is left aside on purpose is listed with reasons in kernel_names.ASIDE.
+A table passes when its rows appear in the walk in their order; a row with a condition may be absent, but not out of order.
+The chains pass when for each event of the kernel's, in its order, the chain of functions is a subsequence of ours at the
+same tracepoint, names taken through kernel_names.MOVED; what is left aside on purpose is listed with reasons in
+kernel_names.ASIDE.
 """
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ def is_chain_file(path: Path) -> bool:
 
 
 def against_table(call: str, rows: list[Row], table: list[TableRow]) -> list[str]:
-    """The complaints: rows of `call` that the walk lacks, or has in another order. ValueError: the table has none of this call."""
+    """The complaints: rows of `call` that the walk lacks, or has in another order. ValueError: the table has none of
+    this call.
+    """
     wanted = [row for row in table if row.call == call]
     if not wanted:
         raise ValueError(f'the table has no rows for {call!r}; it has {sorted({row.call for row in table})}')

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names that moved between Linux 3.19 and a recent kernel, and what of a recent kernel's chains is left aside on purpose.
 
-MOVED: a recent kernel's function -> the names it may bear here. SKIPPED_FUNCTIONS: frames without a counterpart that the rest of the chain does
-not depend on. ASIDE: (event or *, function in the chain or *, reason): whole events that are not expected of us.
+MOVED: a recent kernel's function -> the names it may bear here. SKIPPED_FUNCTIONS: frames without a counterpart that the
+rest of the chain does not depend on. ASIDE: (event or *, function in the chain or *, reason): whole events that are not
+expected of us.
 """
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Watching an interpreted run: a row for each function of the stack entered, for each annotated line run, and each tracepoint passed.
+"""Watching an interpreted run: a row for each function of the stack entered, for each annotated line run, and each tracepoint
+passed.
 
-It works by sys.settrace, so the stack must run as Python (linnet._pure). Rows of kind `call` are functions entered. Rows of kind `indirect` and
-`state` are lines that carry a comment `# walk: indirect NAME` or `# walk: state NAME`, optionally with `[layer; file]` where these are not the
-line's own: they appear when that line runs. A tracepoint (a function trace_* of include/trace/events) is kept with the chain of functions that
-led to it.
+It works by sys.settrace, so the stack must run as Python (linnet._pure). Rows of kind `call` are functions entered. Rows of
+kind `indirect` and `state` are lines that carry a comment `# walk: indirect NAME` or `# walk: state NAME`, optionally with
+`[layer; file]` where these are not the line's own: they appear when that line runs. A tracepoint (a function trace_* of
+include/trace/events) is kept with the chain of functions that led to it.
 """
 from __future__ import annotations
 

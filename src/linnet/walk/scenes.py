@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The calls that `linnet walk` can show, each made on a small lab: client and server joined by a veth pair.
 
-On a veth pair a packet crosses within the sender's call and the softirqs run before that call returns, so the walk of connect() goes up the
-server's stack too, as it does in a real kernel. The client's device has a queueing discipline, as a network card has.
+On a veth pair a packet crosses within the sender's call and the softirqs run before that call returns, so the walk of
+connect() goes up the server's stack too, as it does in a real kernel. The client's device has a queueing discipline, as a
+network card has.
 """
 from __future__ import annotations
 

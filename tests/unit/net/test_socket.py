@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from helpers.hosts import Alone, Pair, fails
 from linnet.include.linux.inet import IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP
 from linnet.include.linux.socket import (

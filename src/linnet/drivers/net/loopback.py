@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""lo: what is sent comes straight back, checksums and segments left as they are."""
+"""lo: what is sent comes straight back, checksums and segments left as they are.
+
+The packet keeps its route: one to a local destination has an input half too, so that no look-up is made on the way up.
+"""
 from __future__ import annotations
 
 from typing import Final

@@ -15,7 +15,7 @@ IPPROTO_IPV6: Final = 41
 IPPROTO_GRE: Final = 47
 IPPROTO_UDPLITE: Final = 136
 IPPROTO_RAW: Final = 255
-IPPROTO_MAX: Final = 256
+IPPROTO_MAX: Final = 263
 
 IP_TOS: Final = 1
 IP_TTL: Final = 2

@@ -173,6 +173,7 @@ class NetDevice:
         return (self.flags & IFF_UP) != 0
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class PacketType:
     """A protocol's entry for received packets (Linux: struct packet_type); type ETH_P_*, dev None for all devices."""
 

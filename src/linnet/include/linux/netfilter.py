@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Netfilter's hooks: five points on IPv4's way, each a list of functions in order of priority, each giving a verdict.
 
-A hook of your own: subclass NfHookOps and override hook, or hand a Python function to the lab; register it with nf_register_net_hook
-(net/netfilter/core.py). Where no hook is registered for a point, a packet passes at the price of one comparison.
+A hook of your own: subclass NfHookOps and override hook, or hand a Python function to the lab; register it with
+nf_register_net_hook (net/netfilter/core.py). Where no hook is registered for a point, a packet passes at the price of one
+comparison.
 """
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 if TYPE_CHECKING:  # forward declarations, as `struct sock;` in a C header
     from linnet.include.linux.netdevice import NetDevice
@@ -143,6 +143,7 @@ class SkBuff:
         self.gro_count: i64 = 0
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SkbDestructor:
     """Called when an skb that is owned by a socket ends (Linux: skb->destructor): sock_wfree, sock_rfree, tcp_wfree."""
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Internet checksum (RFC 1071), folded one's-complement arithmetic.
 
-Partial sums are plain ints that csum_fold brings to 16 bits. bytes of any length are summed by one big-integer remainder, which is
-2.5 µs for 1460 bytes in either build; a compiled loop would be faster there, and 30 times slower interpreted.
+Partial sums are plain ints that csum_fold brings to 16 bits. bytes of any length are summed by one big-integer remainder,
+which is 2.5 µs for 1460 bytes in either build; a compiled loop would be faster there, and 30 times slower interpreted.
 """
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""struct inet_connection_sock: what connection-oriented transports over IP share: timers, RTO, delayed ACK, accept queue, MTU probe.
+"""struct inet_connection_sock: what connection-oriented transports over IP share: timers, RTO, delayed ACK, accept queue, MTU
+probe.
 
 Times in jiffies (1 ms) where Linux counts in jiffies; time-outs of timers in ns since the world's start.
 """

@@ -7,7 +7,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from linnet.include.net.flow import Flowi4
-from linnet.include.net.sock import ProtoOps, Proto, Sock
+from linnet.include.net.sock import Proto, ProtoOps, Sock
 
 INET_PROTOSW_REUSE: Final = 1
 INET_PROTOSW_PERMANENT: Final = 2
@@ -54,7 +54,9 @@ class InetSock(Sock):
 
 
 class InetProtosw:
-    """Linux: struct inet_protosw: which protocol answers socket(AF_INET, type, protocol). protocol 0 (IPPROTO_IP) is a wildcard."""
+    """Linux: struct inet_protosw: which protocol answers socket(AF_INET, type, protocol). protocol 0 (IPPROTO_IP) is a
+    wildcard.
+    """
 
     def __init__(self, type: int, protocol: int, prot: Proto, ops: ProtoOps, flags: int) -> None:
         self.type: int = type

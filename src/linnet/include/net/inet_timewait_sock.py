@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""struct inet_timewait_sock: what stays of a connection in TIME_WAIT (and of an orphan in FIN_WAIT2): enough to answer for 2 MSL."""
+"""struct inet_timewait_sock: what stays of a connection in TIME_WAIT (and of an orphan in FIN_WAIT2): enough to answer for 2
+MSL.
+"""
 from __future__ import annotations
 
 from mypy_extensions import i64

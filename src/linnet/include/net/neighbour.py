@@ -35,7 +35,9 @@ NEIGH_UPDATE_F_ADMIN: Final = 0x80000000
 
 
 class NeighOutput:
-    """How packets to a neighbour in its present state leave: neigh_resolve_output, neigh_connected_output, neigh_direct_output."""
+    """How packets to a neighbour in its present state leave: neigh_resolve_output, neigh_connected_output,
+    neigh_direct_output.
+    """
 
     def output(self, neigh: Neighbour, skb: SkBuff) -> i64:
         """Send skb (data at the network header) and own it."""

@@ -34,7 +34,9 @@ class RawCallbacks:
     """What IP's input calls of raw sockets; net/ipv4/raw.py registers it as Net.ipv4.raw_callbacks (Linux calls it by name)."""
 
     def raw_local_deliver(self, skb: SkBuff, protocol: i64) -> bool:
-        """Give every raw socket that wants skb (data at the transport header) a clone. True where one did; the caller keeps skb."""
+        """Give every raw socket that wants skb (data at the transport header) a clone. True where one did; the caller
+        keeps skb.
+        """
         raise AssertionError('registered by net/ipv4/raw.py')
 
     def raw_icmp_error(self, skb: SkBuff, protocol: i64, info: i64) -> None:

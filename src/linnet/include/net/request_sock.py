@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connection requests: what a listener keeps of a handshake that is not complete, and the queue of those that are.
 
-A RequestSock is a small Sock in TCP_NEW_SYN_RECV in the established hash, as since Linux 4.4, so that the third ACK finds it there.
+A RequestSock is a small Sock in TCP_NEW_SYN_RECV in the established hash, as since Linux 4.4, so that the third ACK finds
+it there.
 """
 from __future__ import annotations
 
@@ -59,6 +60,7 @@ class RequestSock(Sock):
         self.rcv_nxt: i64 = 0
         self.ts_off: i64 = 0
         self.txhash: i64 = 0
+        self.snt_tsval_last: i64 = 0  # the timestamp of the last SYN-ACK
         self.snt_synack: i64 = -1  # ns: when the first SYN-ACK left; -1: not yet
         self.last_oow_ack_time: i64 = 0
         self.tfo_listener: bool = False
@@ -106,7 +108,9 @@ class RequestSockOps:
 
 
 class RequestSockQueue:
-    """Linux: struct request_sock_queue: established connections that wait for accept (a FIFO), and counts of those that do not yet."""
+    """Linux: struct request_sock_queue: established connections that wait for accept (a FIFO), and counts of those that
+    do not yet.
+    """
 
     def __init__(self) -> None:
         self.rskq_accept_head: RequestSock | None = None

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""struct rtable: IPv4's route, as cached on a socket, a packet or a next hop; flags, TOS bits, and the start of a connecting look-up."""
+"""struct rtable: IPv4's route, as cached on a socket, a packet or a next hop; flags, TOS bits, and the start of a connecting
+look-up.
+"""
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
@@ -40,7 +42,9 @@ class Rtable(DstEntry):
         self.rt_err: i64 = 0  # errno (positive) of an unreachable route
 
     def check(self) -> bool:
-        """Is it still what a look-up would give? Not after the tables or addresses changed, or a learnt MTU came (obsolete -1)."""
+        """Is it still what a look-up would give? Not after the tables or addresses changed, or a learnt MTU came
+        (obsolete -1).
+        """
         return self.obsolete >= 0 and self.rt_genid == self.dev.net.ipv4.rt_genid
 
     def mtu(self) -> i64:

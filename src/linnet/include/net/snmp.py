@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SNMP counters: /proc/net/snmp and /proc/net/netstat, by Linux's names. One flat list of ints a Net, indexed by the constants here.
+"""SNMP counters: /proc/net/snmp and /proc/net/netstat, by Linux's names. One flat list of ints a Net, indexed by the constants
+here.
 
 MIB_NAMES gives, in nstat's order, the name of each index as nstat prints it.
 """

@@ -3,8 +3,8 @@
 
     program -> sys_*(net/socket.py) -> Socket.ops (ProtoOps: inet_stream_ops ...) -> Sock.sk_prot (Proto: tcp_prot ...) -> transport
 
-A Socket is the BSD half that a file descriptor refers to; a Sock is the protocol's half. Each table is a small native base class
-that the owner of the functions subclasses. Buffer sizes in bytes, time-outs in ns.
+A Socket is the BSD half that a file descriptor refers to; a Sock is the protocol's half. Each table is a small native base
+class that the owner of the functions subclasses. Buffer sizes in bytes, time-outs in ns.
 """
 from __future__ import annotations
 
@@ -357,6 +357,7 @@ class Sock:
         self.sk_ack_backlog: i64 = 0
         self.sk_max_ack_backlog: i64 = 0
         self.sk_dst_cache: DstEntry | None = None
+        self.sk_dst_pending_confirm: bool = False  # progress was made: the next packet vouches for its neighbour
         self.sk_rx_dst: DstEntry | None = None  # the route that its packets come in by (early demux)
         self.sk_rx_dst_ifindex: i64 = 0
         self.sk_route_caps: i64 = 0
@@ -377,6 +378,9 @@ class Sock:
         self.sk_cookie: i64 = 0
         self.sk_ino: i64 = 0
         self.sk_peek_off: i64 = -1
+        self.sk_incoming_cpu: i64 = -1  # SO_INCOMING_CPU, as set by the program
+        self.sk_ll_usec: i64 = 0  # SO_BUSY_POLL, kept and not used
+        self.sk_txrehash: bool = True  # a new flow hash where retransmissions fail
 
 
 class SockTimer(TimerList):
@@ -471,6 +475,11 @@ def sk_stream_is_writeable(sk: Sock) -> bool:
 def __sk_dst_get(sk: Sock) -> DstEntry | None:
     """The cached route, whatever its age.  Linux: include/net/sock.h."""
     return sk.sk_dst_cache
+
+
+def sk_dst_confirm(sk: Sock) -> None:
+    """The peer answers, so the next hop works: its neighbour entry need not be probed.  Linux: include/net/sock.h."""
+    sk.sk_dst_pending_confirm = True
 
 
 def sock_error(sk: Sock) -> int:

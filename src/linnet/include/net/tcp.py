@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""struct tcp_sock, TCP's constants, and the small inlines that all of TCP's files share (Linux: include/net/tcp.h, linux/tcp.h).
+"""struct tcp_sock, TCP's constants, and the small inlines that all of TCP's files share (Linux: include/net/tcp.h,
+linux/tcp.h).
 
 Sequence numbers are u32 modulo 2**32 and compared with before() and after() alone. rtt figures are in microseconds, srtt_us
 eight times and mdev_us four times smoothed, as in Linux. Clocks: tcp_mstamp in ns; jiffies are ms.
@@ -217,7 +218,8 @@ class RateSample:
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class TcpCongestionOps:
-    """A congestion control (Linux: struct tcp_congestion_ops). Subclass it, override ssthresh and cong_avoid (or cong_control), and
+    """A congestion control (Linux: struct tcp_congestion_ops). Subclass it, override ssthresh and cong_avoid (or
+    cong_control), and
     register it on the Net. State of a connection goes into sk.icsk_ca_priv.
     """
 
@@ -566,7 +568,10 @@ def tcp_rtx_and_write_queues_empty(tp: TcpSock) -> bool:
 
 
 def tcp_win_from_space(sk: TcpSock, space: i64) -> i64:
-    """How much window `space` bytes of buffer are worth, by the measured ratio of payload to memory.  Linux: include/net/tcp.h."""
+    """How much window `space` bytes of buffer are worth, by the measured ratio of payload to memory.
+
+    Linux: include/net/tcp.h.
+    """
     return (space * sk.scaling_ratio) >> 8
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """struct sock's life and keeping: allocation, reference counts, the socket lock with its backlog, wake-ups, memory accounting.
 
-A sock is counted: the program's socket holds one reference, timers and hash tables theirs; at nothing sk_free() waits for the
-packets that are still charged to it (sk_wmem_alloc) and then destroys it. While a system call works on a sock it owns it
-(lock_sock): packets that come meanwhile wait in sk_backlog and are worked on by release_sock(), in the caller's context.
+A sock is counted: the program's socket holds one reference, timers and hash tables theirs; at nothing sk_free() waits for
+the packets that are still charged to it (sk_wmem_alloc) and then destroys it. While a system call works on a sock it owns
+it (lock_sock): packets that come meanwhile wait in sk_backlog and are worked on by release_sock(), in the caller's context.
 Tasks change only where one waits, and who waits has let go of the sock first, so the lock itself never makes anybody wait.
 
 sock_init_data() gives a sock its callbacks (SockDefCb); protocols subclass them. Options are in sock_opts.py.
@@ -688,7 +688,10 @@ def sock_wait_for_wmem(sk: Sock, timeo: i64) -> i64:
 
 
 def sock_alloc_send_skb(sk: Sock, size: i64, noblock: bool) -> SkBuff | int:
-    """A packet charged to sk; waits for room in the send buffer. A negative errno where there is none.  Linux: include/net/sock.h."""
+    """A packet charged to sk; waits for room in the send buffer. A negative errno where there is none.
+
+    Linux: include/net/sock.h.
+    """
     return sock_alloc_send_pskb(sk, size, noblock)
 
 
@@ -798,7 +801,7 @@ def sk_set_txhash(sk: Sock) -> None:
 
 def sk_rethink_txhash(sk: Sock) -> bool:
     """The path seems to fail: another flow hash may find another.  Linux: include/net/sock.h."""
-    if sk.sk_txhash == 0:
+    if sk.sk_txhash == 0 or not sk.sk_txrehash:
         return False
     sk_set_txhash(sk)
     return True

@@ -11,7 +11,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EACCES, EDOM, EINVAL, ENODEV, ENOPROTOOPT, EOPNOTSUPP, EPERM
+from linnet.include.linux.errno import EACCES, EDOM, EINVAL, ENODEV, ENOPROTOOPT, ENOTCONN, EOPNOTSUPP, EPERM
 from linnet.include.linux.sched import CAP_NET_ADMIN, CAP_NET_RAW
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.linux.socket import (
@@ -22,6 +22,7 @@ from linnet.include.linux.socket import (
     SO_BINDTODEVICE,
     SO_BROADCAST,
     SO_BSDCOMPAT,
+    SO_BUF_LOCK,
     SO_BUSY_POLL,
     SO_COOKIE,
     SO_DEBUG,
@@ -33,16 +34,21 @@ from linnet.include.linux.socket import (
     SO_LINGER,
     SO_MARK,
     SO_MAX_PACING_RATE,
+    SO_MEMINFO,
+    SO_NETNS_COOKIE,
     SO_NO_CHECK,
     SO_OOBINLINE,
     SO_PASSCRED,
+    SO_PEEK_OFF,
     SO_PEERCRED,
+    SO_PEERNAME,
     SO_PRIORITY,
     SO_PROTOCOL,
     SO_RCVBUF,
     SO_RCVBUFFORCE,
     SO_RCVLOWAT,
     SO_RCVTIMEO,
+    SO_RCVTIMEO_NEW,
     SO_REUSEADDR,
     SO_REUSEPORT,
     SO_RXQ_OVFL,
@@ -50,8 +56,12 @@ from linnet.include.linux.socket import (
     SO_SNDBUFFORCE,
     SO_SNDLOWAT,
     SO_SNDTIMEO,
+    SO_SNDTIMEO_NEW,
     SO_TIMESTAMP,
+    SO_TIMESTAMP_NEW,
     SO_TIMESTAMPNS,
+    SO_TIMESTAMPNS_NEW,
+    SO_TXREHASH,
     SO_TYPE,
     SO_ZEROCOPY,
     SOCK_DGRAM,
@@ -86,7 +96,7 @@ from linnet.include.net.sock import (
     sock_net,
     sock_valbool_flag,
 )
-from linnet.include.net.tcp_states import TCP_LISTEN
+from linnet.include.net.tcp_states import TCP_ESTABLISHED, TCP_LISTEN
 from linnet.net.core.sock import __sock_gen_cookie, lock_sock, release_sock, sk_dst_reset, sk_net_capable
 
 LINUX_FILE: Final = 'net/core/sock.c'
@@ -97,6 +107,9 @@ IFNAMSIZ: Final = 16
 NSEC_PER_SEC: Final = 1_000_000_000
 TIMEVAL_SIZE: Final = 16
 SK_PACING_NEEDED: Final = 1
+UNLIMITED_RATE: Final = 1 << 62
+BUF_LOCK_MASK: Final = SOCK_SNDBUF_LOCK | SOCK_RCVBUF_LOCK
+NO_OPTION: Final = -1 << 40
 MAX_SECONDS: Final = MAX_SCHEDULE_TIMEOUT // NSEC_PER_SEC - 1
 
 # options that are one bit of sk_flags
@@ -217,7 +230,7 @@ def sock_set_timestamp(sk: Sock, optname: int, on: bool) -> None:
     if not on:
         sk.sk_flags &= ~(SOCK_RCVTSTAMP | SOCK_RCVTSTAMPNS)
         return
-    sock_valbool_flag(sk, SOCK_RCVTSTAMPNS, optname == SO_TIMESTAMPNS)
+    sock_valbool_flag(sk, SOCK_RCVTSTAMPNS, optname in (SO_TIMESTAMPNS, SO_TIMESTAMPNS_NEW))
     sk.sk_flags |= SOCK_RCVTSTAMP
 
 
@@ -227,9 +240,9 @@ def sock_set_pacing_rate(sk: Sock, optval: bytes) -> int:
     unlimited = rate == U32_MAX
     if len(optval) >= 8:
         rate = int.from_bytes(optval[:8], 'little')
-        unlimited = rate >= 1 << 62
+        unlimited = rate >= UNLIMITED_RATE
     if unlimited:
-        rate = 1 << 62
+        rate = UNLIMITED_RATE
     else:
         sk.sk_pacing_status = SK_PACING_NEEDED
     sk.sk_max_pacing_rate = rate
@@ -238,12 +251,15 @@ def sock_set_pacing_rate(sk: Sock, optval: bytes) -> int:
     return 0
 
 
-def sock_set_flag_option(sk: Sock, optname: int, on: bool) -> int:
+def sock_set_flag_option(sk: Sock, optname: int, val: int) -> int:
     """An option that is one bit."""
+    on = val != 0
     if optname == SO_DEBUG and on and not sk_net_capable(sk, CAP_NET_ADMIN):
         return -EACCES
     if optname == SO_ZEROCOPY and (sk.sk_family not in (AF_INET, AF_INET6) or sk.sk_type not in (SOCK_STREAM, SOCK_DGRAM)):
         return -EOPNOTSUPP
+    if optname == SO_ZEROCOPY and val not in (0, 1):
+        return -EINVAL
     if optname == SO_KEEPALIVE:
         sk.sk_prot.keepalive(sk, on)
     sock_valbool_flag(sk, FLAG_OPTIONS[optname], on)
@@ -274,7 +290,7 @@ def sk_setsockopt_int(sk: Sock, optname: int, val: int, optval: bytes) -> int:
     """The options that need the sock owned.  Linux: net/core/sock.c, sk_setsockopt."""
     on = val != 0
     if optname in FLAG_OPTIONS:
-        return sock_set_flag_option(sk, optname, on)
+        return sock_set_flag_option(sk, optname, val)
     if optname == SO_REUSEADDR:
         sk.sk_reuse = SK_CAN_REUSE if on else SK_NO_REUSE
         return 0
@@ -289,7 +305,7 @@ def sk_setsockopt_int(sk: Sock, optname: int, val: int, optval: bytes) -> int:
         return sock_set_priority(sk, val)
     if optname == SO_LINGER:
         return sock_set_linger(sk, optval)
-    if optname in (SO_TIMESTAMP, SO_TIMESTAMPNS):
+    if optname in (SO_TIMESTAMP, SO_TIMESTAMPNS, SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW):
         sock_set_timestamp(sk, optname, on)
         return 0
     if optname == SO_RCVLOWAT:
@@ -306,13 +322,39 @@ def sk_setsockopt_int(sk: Sock, optname: int, val: int, optval: bytes) -> int:
         return 0
     if optname == SO_MAX_PACING_RATE:
         return sock_set_pacing_rate(sk, optval)
+    return sk_setsockopt_rare(sk, optname, val)
+
+
+def sk_setsockopt_rare(sk: Sock, optname: int, val: int) -> int:
+    """The options that few programs set.  Linux: net/core/sock.c, sk_setsockopt."""
     if optname == SO_BUSY_POLL:
-        return -EINVAL if val < 0 else 0  # nothing to spin for: a packet is there when it comes
+        if val < 0:
+            return -EINVAL
+        sk.sk_ll_usec = val  # nothing to spin for: a packet is there when it comes
+        return 0
     if optname == SO_PASSCRED:
         return 0 if sk.sk_family == AF_UNIX else -EOPNOTSUPP
-    if optname in (SO_BSDCOMPAT, SO_INCOMING_CPU):
-        return 0  # there is one CPU
-    return -ENOPROTOOPT
+    if optname == SO_INCOMING_CPU:
+        sk.sk_incoming_cpu = val  # there is one CPU: nothing else follows
+        return 0
+    if optname == SO_PEEK_OFF:
+        if sk.sk_family not in (AF_INET, AF_INET6) or sk.sk_type not in (SOCK_STREAM, SOCK_DGRAM):
+            return -EOPNOTSUPP
+        sk.sk_peek_off = val
+        return 0
+    if optname == SO_BUF_LOCK:
+        if (val & ~BUF_LOCK_MASK) != 0:
+            return -EINVAL
+        sk.sk_userlocks = (sk.sk_userlocks & ~BUF_LOCK_MASK) | val
+        return 0
+    if optname == SO_TXREHASH:
+        if sk.sk_type != SOCK_STREAM:
+            return -EOPNOTSUPP
+        if val not in (-1, 0, 1):
+            return -EINVAL
+        sk.sk_txrehash = val != 0
+        return 0
+    return 0 if optname == SO_BSDCOMPAT else -ENOPROTOOPT
 
 
 def sk_setsockopt(sk: Sock, level: int, optname: int, optval: bytes) -> int:
@@ -321,11 +363,11 @@ def sk_setsockopt(sk: Sock, level: int, optname: int, optval: bytes) -> int:
         return sock_setbindtodevice(sk, optval)
     if len(optval) < 4:
         return -EINVAL
-    if optname in (SO_RCVTIMEO, SO_SNDTIMEO):
+    if optname in (SO_RCVTIMEO, SO_SNDTIMEO, SO_RCVTIMEO_NEW, SO_SNDTIMEO_NEW):
         timeo = sock_timeout_of(optval)
         if timeo < 0:
             return int(timeo)
-        if optname == SO_RCVTIMEO:
+        if optname in (SO_RCVTIMEO, SO_RCVTIMEO_NEW):
             sk.sk_rcvtimeo = timeo
         else:
             sk.sk_sndtimeo = timeo
@@ -343,7 +385,7 @@ def sock_setsockopt(sock: Socket, level: int, optname: int, optval: bytes) -> in
 
 
 def sk_option_value(sk: Sock, optname: int) -> i64:
-    """An option that reads as an int; -1 << 40 where there is none such.  Linux: net/core/sock.c, sk_getsockopt."""
+    """An option that reads as an int; NO_OPTION where there is none such.  Linux: net/core/sock.c, sk_getsockopt."""
     if optname in FLAG_OPTIONS:
         return 1 if sock_flag(sk, FLAG_OPTIONS[optname]) else 0
     if optname == SO_SNDBUF:
@@ -370,9 +412,9 @@ def sk_option_value(sk: Sock, optname: int) -> i64:
         return 1 if sk.sk_no_check_tx else 0
     if optname == SO_PRIORITY:
         return sk.sk_priority
-    if optname == SO_TIMESTAMP:
+    if optname in (SO_TIMESTAMP, SO_TIMESTAMP_NEW):
         return 1 if sock_flag(sk, SOCK_RCVTSTAMP) and not sock_flag(sk, SOCK_RCVTSTAMPNS) else 0
-    if optname == SO_TIMESTAMPNS:
+    if optname in (SO_TIMESTAMPNS, SO_TIMESTAMPNS_NEW):
         return 1 if sock_flag(sk, SOCK_RCVTSTAMPNS) else 0
     if optname == SO_RCVLOWAT:
         return sk.sk_rcvlowat
@@ -382,9 +424,35 @@ def sk_option_value(sk: Sock, optname: int) -> i64:
         return 1 if sk.sk_state == TCP_LISTEN else 0
     if optname == SO_MARK:
         return sk.sk_mark
-    if optname in (SO_BSDCOMPAT, SO_BUSY_POLL, SO_INCOMING_CPU, SO_PASSCRED):
-        return 0
-    return -1 << 40
+    if optname == SO_BUSY_POLL:
+        return sk.sk_ll_usec
+    if optname == SO_INCOMING_CPU:
+        return 0 if sk.sk_incoming_cpu < 0 and sk.sk_state == TCP_ESTABLISHED else sk.sk_incoming_cpu
+    if optname == SO_PEEK_OFF:
+        return sk.sk_peek_off
+    if optname == SO_BUF_LOCK:
+        return sk.sk_userlocks & BUF_LOCK_MASK
+    if optname == SO_TXREHASH:
+        return 1 if sk.sk_txrehash else 0
+    return 0 if optname == SO_BSDCOMPAT else NO_OPTION
+
+
+def sk_get_meminfo(sk: Sock) -> bytes:
+    """SO_MEMINFO: nine figures of memory, as `ss -m` shows them.  Linux: net/core/sock.c."""
+    figures = (sk.sk_rmem_alloc, sk.sk_rcvbuf, sk.sk_wmem_alloc - 1, sk.sk_sndbuf, sk.sk_forward_alloc, sk.sk_wmem_queued,
+               sk.sk_omem_alloc, sk.sk_backlog_len, sk.sk_drops)
+    return b''.join([int_bytes(int(figure)) for figure in figures])
+
+
+def sk_getsockopt_peername(sk: Sock, optlen: int) -> OptResult:
+    """SO_PEERNAME: a struct sockaddr_in.  Linux: net/core/sock.c, sk_getsockopt."""
+    sock = sk.sk_socket
+    name = None if sock is None else sock.ops.getname(sock, 2)
+    if name is None:
+        return OptResult(-ENOTCONN, b'')
+    data = (name.sa_family.to_bytes(2, 'little') + int(name.sin_port).to_bytes(2, 'big') + int(name.sin_addr).to_bytes(4, 'big')
+            + bytes(8))
+    return OptResult(-EINVAL, b'') if optlen > len(data) else OptResult(0, data[:optlen])
 
 
 def sk_getsockopt(sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
@@ -396,12 +464,20 @@ def sk_getsockopt(sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
         if bound.err == 0 and bound.data and optlen < IFNAMSIZ:
             return OptResult(-EINVAL, b'')
         return bound
+    if (optname == SO_PASSCRED and sk.sk_family != AF_UNIX) or (optname == SO_TXREHASH and sk.sk_type != SOCK_STREAM):
+        return OptResult(-EOPNOTSUPP, b'')
+    if optname == SO_PEERNAME:
+        return sk_getsockopt_peername(sk, optlen)
+    if optname == SO_NETNS_COOKIE:
+        net = sock_net(sk)
+        cookie = (net.world.nets.index(net) + 1).to_bytes(8, 'little')
+        return OptResult(0, cookie) if optlen == len(cookie) else OptResult(-EINVAL, b'')
     if optname == SO_LINGER:
         on = sock_flag(sk, SOCK_LINGER)
         data = int_bytes(1 if on else 0) + int_bytes(int(sk.sk_lingertime // NSEC_PER_SEC))
-    elif optname == SO_RCVTIMEO:
+    elif optname in (SO_RCVTIMEO, SO_RCVTIMEO_NEW):
         data = timeval_of(sk.sk_rcvtimeo)
-    elif optname == SO_SNDTIMEO:
+    elif optname in (SO_SNDTIMEO, SO_SNDTIMEO_NEW):
         data = timeval_of(sk.sk_sndtimeo)
     elif optname == SO_COOKIE:
         if optlen < 8:
@@ -411,12 +487,17 @@ def sk_getsockopt(sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
         rate = U32_MAX if sk.sk_max_pacing_rate > U32_MAX else int(sk.sk_max_pacing_rate)
         data = int_bytes(rate)
         if optlen >= 8:
-            data = int(sk.sk_max_pacing_rate).to_bytes(8, 'little')
+            unlimited = sk.sk_max_pacing_rate >= UNLIMITED_RATE
+            data = b'\xff' * 8 if unlimited else int(sk.sk_max_pacing_rate).to_bytes(8, 'little')
+    elif optname == SO_MEMINFO:
+        data = sk_get_meminfo(sk)
+    elif optname == SO_PASSCRED:
+        data = int_bytes(0)
     elif optname == SO_PEERCRED:
         data = int_bytes(0) + int_bytes(-1) + int_bytes(-1)
     else:
         value = sk_option_value(sk, optname)
-        if value == -1 << 40:
+        if value == NO_OPTION:
             return OptResult(-ENOPROTOOPT, b'')
         data = int_bytes(int(value))
     return OptResult(0, data[:optlen])

@@ -117,6 +117,7 @@ from linnet.net.core.sock import (
 from linnet.net.ipv4.arp import arp_init
 from linnet.net.ipv4.fib_frontend import inet_addr_type
 from linnet.net.ipv4.icmp import icmp_init
+from linnet.net.ipv4.igmp import ip_mc_drop_socket
 from linnet.net.ipv4.inet_connection_sock import inet_csk_listen_start
 from linnet.net.ipv4.inet_offload import ipv4_offload_init
 from linnet.net.ipv4.inet_state import INET_SOCK_CB
@@ -203,6 +204,8 @@ def inet_release(sock: Socket) -> int:
     sk = sock.sk
     if sk is not None:
         timeout: i64 = 0
+        if isinstance(sk, InetSock) and sk.mc_list:
+            ip_mc_drop_socket(sk)
         caller = sock.caller
         if (sk.sk_flags & SOCK_LINGER) != 0 and not (caller is not None and caller.exited):
             timeout = sk.sk_lingertime

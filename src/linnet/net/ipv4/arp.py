@@ -5,7 +5,7 @@ The machine of net/core/neighbour.py decides when; this file knows what: which a
 (arp_constructor), what a question looks like (arp_solicit), and what to do with what is heard (arp_rcv,
 arp_process): answer if the target is ours, note the asker, take answers over. Which question is answered, and with
 which source one asks, is tuned by arp_ignore, arp_filter and arp_announce; arp_accept admits unasked news of
-strangers, arp_notify announces a new address.
+strangers, arp_notify announces the addresses of a device that comes up.
 
 A packet: htype ptype hlen plen op | sender hw, sender IP | target hw, target IP.
 """
@@ -42,7 +42,6 @@ from linnet.include.linux.netdevice import (
     IFF_LOOPBACK,
     IFF_NOARP,
     IFF_POINTOPOINT,
-    IFF_UP,
     NET_RX_DROP,
     NET_RX_SUCCESS,
     NetDevice,
@@ -160,14 +159,6 @@ class ArpNetdevNotifier(NotifierBlock):
         arp_netdev_event(self.tbl, event, dev)
 
 
-class ArpInetaddrNotifier(NotifierBlock):
-    """An address was given: with arp_notify the link is told.  Linux: net/ipv4/devinet.c does it in inetdev_event."""
-
-    def notifier_call(self, event: int, dev: NetDevice, addr: i64 = 0, prefixlen: i64 = 0) -> None:
-        """See arp_inetaddr_event."""
-        arp_inetaddr_event(event, dev, addr)
-
-
 def arp_init(net: Net) -> None:
     """Make the Net's ARP table, and listen for ARP packets and for news of devices.  Linux: net/ipv4/arp.c."""
     tbl = ArpTable(net)
@@ -177,7 +168,6 @@ def arp_init(net: Net) -> None:
         neigh_parms_alloc(dev, tbl)
     dev_add_pack(net, ArpPacketType(ETH_P_ARP))
     net.netdev_chain.append(ArpNetdevNotifier(tbl))
-    net.inetaddr_chain.append(ArpInetaddrNotifier())
 
 
 def arp_netdev_event(tbl: NeighTable, event: int, dev: NetDevice) -> None:
@@ -201,14 +191,6 @@ def arp_netdev_event(tbl: NeighTable, event: int, dev: NetDevice) -> None:
             inetdev_send_gratuitous_arp(dev, in_dev)
     elif event == NETDEV_CHANGE and not dev.carrier:
         neigh_carrier_down(tbl, dev)
-
-
-def arp_inetaddr_event(event: int, dev: NetDevice, addr: i64) -> None:
-    """With arp_notify a new address is announced to the link."""
-    if event == NETDEV_UP and (dev.flags & IFF_UP) != 0:
-        in_dev = __in_dev_get_rcu(dev)
-        if in_dev is not None and IN_DEV_ARP_NOTIFY(in_dev):
-            arp_announce_addr(dev, addr)
 
 
 def arp_ifdown(dev: NetDevice) -> None:

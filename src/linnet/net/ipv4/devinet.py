@@ -131,7 +131,10 @@ def inet_del_ifa(in_dev: InDevice, ifa1: InIfaddr) -> None:
         in_dev.ifa_list.remove(promote)
         in_dev.ifa_list.insert(at, promote)
         promote.ifa_flags &= ~IFA_F_SECONDARY
-        call_notifiers(net.inetaddr_chain, NETDEV_UP, in_dev.dev, promote.ifa_local, promote.ifa_prefixlen)
+        # the routes of all that stay were made for the one that went
+        for ifa in list(in_dev.ifa_list):
+            if ifa.ifa_mask == ifa1.ifa_mask and inet_ifa_match(ifa1.ifa_address, ifa):
+                call_notifiers(net.inetaddr_chain, NETDEV_UP, in_dev.dev, ifa.ifa_local, ifa.ifa_prefixlen)
 
 
 def _remove_ifa(net: Net, in_dev: InDevice, ifa: InIfaddr) -> None:
@@ -140,10 +143,10 @@ def _remove_ifa(net: Net, in_dev: InDevice, ifa: InIfaddr) -> None:
     call_notifiers(net.inetaddr_chain, NETDEV_DOWN, in_dev.dev, ifa.ifa_local, ifa.ifa_prefixlen)
 
 
-def inet_addr_add(dev: NetDevice, addr: i64, prefixlen: i64, broadcast: i64 = -1, peer: i64 = 0, scope: i64 = -1) -> int:
+def inet_addr_add(dev: NetDevice, addr: i64, prefixlen: i64, broadcast: i64 = 0, peer: i64 = 0, scope: i64 = -1) -> int:
     """`ip addr add ADDR/PREFIXLEN brd BROADCAST dev DEV`: 0 or a negative errno.
 
-    broadcast -1: the last address of the subnet where it has one (`brd +`); 0: none. peer: of a point-to-point link.
+    broadcast -1: the last address of the subnet where it has one (`brd +`); 0: none is shown (the subnet's last is one all the same). peer: of a point-to-point link.
     scope -1: host for 127/8, else universe.  Linux: inet_rtm_newaddr, net/ipv4/devinet.c.
     """
     in_dev = __in_dev_get_rcu(dev)

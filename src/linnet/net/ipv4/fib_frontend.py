@@ -520,7 +520,7 @@ def fib_route_text(net: Net, network: int, plen: int, fa: FibAlias) -> str:
     if single:
         return text + (_nh_flags_text(fi.fib_nh[0]) if fa.fa_type < RTN_BLACKHOLE else '')
     for nh in fi.fib_nh:
-        text += f'\n\tnexthop{_nh_text(net, nh)} weight {nh.nh_weight}{_nh_flags_text(nh)}'
+        text += f' \n\tnexthop{_nh_text(net, nh)} weight {nh.nh_weight}{_nh_flags_text(nh)}'
     return text
 
 

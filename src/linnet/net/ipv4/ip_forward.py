@@ -44,7 +44,7 @@ from linnet.include.net.snmp import (
 from linnet.net.core.gso import skb_gso_network_seglen
 from linnet.net.core.skbuff import kfree_skb_reason
 from linnet.net.ipv4.icmp import icmp_send
-from linnet.net.ipv4.ip_options import __ip_options_compile, be32
+from linnet.net.ipv4.ip_options import IPSKB_RR_NEEDADDR, IPSKB_TS_NEEDADDR, __ip_options_compile, be32
 from linnet.net.ipv4.ip_output_local import ip_dst_mtu_maybe_forward, ip_send_check
 from linnet.net.ipv4.ip_sockglue import rt_tos2priority
 from linnet.net.ipv4.route import ip_rt_get_source
@@ -139,18 +139,16 @@ def ip_forward_options(net: Net, skb: SkBuff) -> None:
     data = bytearray(skb.ip_opt)
     opt = __ip_options_compile(net, skb.ip_opt, True)
     changed = False
-    if opt.rr >= 0:
+    if (skb.ip_flags & IPSKB_RR_NEEDADDR) != 0 and opt.rr >= 0:
         at = int(opt.rr)
         slot = at + data[at + 2] - 5
-        if slot >= at + 3:
-            data[slot:slot + 4] = be32(ip_rt_get_source(skb, rt))
-            changed = True
-    if opt.ts >= 0 and data[int(opt.ts) + 3] & 0xF == 1 and data[int(opt.ts) + 2] > 5:
+        data[slot:slot + 4] = be32(ip_rt_get_source(skb, rt))
+        changed = True
+    if (skb.ip_flags & IPSKB_TS_NEEDADDR) != 0 and opt.ts >= 0:
         at = int(opt.ts)
         slot = at + data[at + 2] - 9
-        if slot >= at + 4:
-            data[slot:slot + 4] = be32(ip_rt_get_source(skb, rt))
-            changed = True
+        data[slot:slot + 4] = be32(ip_rt_get_source(skb, rt))
+        changed = True
     if changed:
         nh = skb.network_header
         skb.ip_opt = bytes(data)

@@ -69,7 +69,7 @@ from linnet.include.net.sock import Sock
 from linnet.net.core.skbuff import consume_skb, kfree_skb_reason, pskb_may_pull, pskb_trim, skb_clone, skb_orphan
 from linnet.net.ipv4.icmp import icmp_send
 from linnet.net.ipv4.ip_fragment import IP_DEFRAG_LOCAL_DELIVER, ip_defrag
-from linnet.net.ipv4.ip_options import IpOptions, __ip_options_compile, be32
+from linnet.net.ipv4.ip_options import IPSKB_RR_NEEDADDR, IPSKB_TS_NEEDADDR, IpOptions, __ip_options_compile, be32
 from linnet.net.ipv4.ip_output_local import ip_send_check
 from linnet.net.ipv4.ip_sockglue import fib_compute_spec_dst
 from linnet.net.ipv4.route import ip_rt_get_source
@@ -243,6 +243,10 @@ def ip_options_compile(net: Net, skb: SkBuff) -> IpOptions | None:
     if opt.data != skb.ip_opt:
         _store_options(skb, opt.data)
         ip_send_check(skb)
+    if opt.rr_needaddr:
+        skb.ip_flags |= IPSKB_RR_NEEDADDR
+    if opt.ts_needaddr:
+        skb.ip_flags |= IPSKB_TS_NEEDADDR
     return opt
 
 

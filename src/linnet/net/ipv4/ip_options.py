@@ -35,6 +35,9 @@ IPOPT_TS_TSONLY: Final = 0
 IPOPT_TS_TSANDADDR: Final = 1
 IPOPT_TS_PRESPEC: Final = 3
 MAX_IPOPTLEN: Final = 40
+# skb.ip_flags: what a received packet's options still want when it is sent on (Linux: flags of IPCB(skb)->opt)
+IPSKB_RR_NEEDADDR: Final = 1 << 16
+IPSKB_TS_NEEDADDR: Final = 1 << 17
 MSEC_PER_DAY: Final = 86_400_000
 
 

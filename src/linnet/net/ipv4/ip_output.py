@@ -69,7 +69,7 @@ from linnet.include.net.sock import Sock
 from linnet.net.core.dev import netif_rx
 from linnet.net.core.dev_xmit import skb_checksum_help
 from linnet.net.core.gso import skb_gso_network_seglen, skb_gso_segment
-from linnet.net.core.neighbour import __ipv4_neigh_lookup_noref, __neigh_create
+from linnet.net.core.neighbour import __ipv4_neigh_lookup_noref, __neigh_create, neigh_confirm
 from linnet.net.core.skbuff import (
     alloc_skb,
     consume_skb,
@@ -176,6 +176,7 @@ def ip_finish_output_gso(sk: Sock | None, skb: SkBuff, mtu: i64) -> i64:
     dst = skb.dst
     assert dst is not None
     features = dst.dev.features & ~(NETIF_F_GSO | NETIF_F_TSO | NETIF_F_TSO6 | NETIF_F_TSO_ECN)
+    skb.mac_header = skb.data  # there is none yet: the pieces begin with their IP headers
     segs = skb_gso_segment(skb, features)
     if not segs:
         kfree_skb_reason(skb, SKB_DROP_REASON_SKB_GSO_SEG)
@@ -219,6 +220,9 @@ def ip_finish_output2(sk: Sock | None, skb: SkBuff) -> i64:
         if neigh is None:
             kfree_skb_reason(skb, SKB_DROP_REASON_NEIGH_CREATEFAIL)
             return -EINVAL
+    if sk is not None and sk.sk_dst_pending_confirm:  # Linux: sock_confirm_neigh
+        sk.sk_dst_pending_confirm = False
+        neigh_confirm(neigh)
     return dst_neigh_output(dst, neigh, skb)
 
 

@@ -19,7 +19,9 @@ from linnet.include.linux.errno import (
     EINVAL,
     ENOPROTOOPT,
     ENOTCONN,
+    EOPNOTSUPP,
     EPERM,
+    EPROTO,
 )
 from linnet.include.linux.icmp import SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_LOCAL
 from linnet.include.linux.inet import (
@@ -326,7 +328,7 @@ def _set_multicast_if(sk: InetSock, optval: bytes) -> int:
 def _membership(sk: InetSock, optname: int, optval: bytes) -> int:
     """IP_ADD_MEMBERSHIP and IP_DROP_MEMBERSHIP: ip_mreq or ip_mreqn."""
     if sk.is_icsk:
-        return -EINVAL
+        return -EPROTO
     if len(optval) < 8:
         return -EINVAL
     group = int.from_bytes(optval[:4], 'big')
@@ -436,7 +438,7 @@ def ip_getsockopt(sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
     """Read an option of level SOL_IP.  Linux: net/ipv4/ip_sockglue.c."""
     assert isinstance(sk, InetSock)
     if level != SOL_IP:
-        return OptResult(-ENOPROTOOPT, b'')
+        return OptResult(-EOPNOTSUPP, b'')
     if optlen < 0:
         return OptResult(-EINVAL, b'')
     if optname == IP_OPTIONS:
@@ -448,7 +450,7 @@ def ip_getsockopt(sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
         return OptResult(err, b'')
     if optlen < 4 and optlen > 0 and 0 <= val <= 255:
         return OptResult(0, bytes([val]))
-    return OptResult(0, struct.pack('<i', val)[:optlen])
+    return OptResult(0, struct.pack('<I', val & 0xFFFFFFFF)[:optlen])
 
 
 def _get_int_option(sk: InetSock, optname: int) -> tuple[int, int]:

@@ -3,8 +3,8 @@
 device.
 
 The values live in NetnsIpv4, Ipv4Devconf and NeighParms; an entry binds a name to such an attribute. Those of conf/all live
-as sysctl_* on NetnsIpv4 (include/linux/inetdevice.py combines the two). Writing ip_forward or conf/all/forwarding turns every
-device that did not decide for itself, and makes the routing caches stale.
+as sysctl_* on NetnsIpv4 (include/linux/inetdevice.py combines the two). Writing ip_forward or conf/all/forwarding turns
+every device that did not decide for itself, and makes the routing caches stale.
 """
 from __future__ import annotations
 

@@ -20,11 +20,12 @@ from linnet.include.net.dropreason import (
     SKB_DROP_REASON_TCP_CLOSE,
     SKB_DROP_REASON_TCP_FLAGS,
     SKB_DROP_REASON_TCP_INVALID_ACK_SEQUENCE,
-    SKB_DROP_REASON_TCP_INVALID_SEQUENCE,
+    SKB_DROP_REASON_TCP_INVALID_END_SEQUENCE,
     SKB_DROP_REASON_TCP_INVALID_SYN,
     SKB_DROP_REASON_TCP_OLD_ACK,
     SKB_DROP_REASON_TCP_RESET,
     SKB_DROP_REASON_TCP_RFC7323_PAWS,
+    SKB_DROP_REASON_TCP_RFC7323_PAWS_ACK,
 )
 from linnet.include.net.inet_connection_sock import (
     ICSK_TIME_DACK,
@@ -34,9 +35,11 @@ from linnet.include.net.inet_connection_sock import (
     inet_csk_schedule_ack,
 )
 from linnet.include.net.snmp import (
+    LINUX_MIB_BEYONDWINDOW,
     LINUX_MIB_DELAYEDACKLOST,
     LINUX_MIB_PAWSACTIVE,
     LINUX_MIB_PAWSESTAB,
+    LINUX_MIB_PAWSOLDACK,
     LINUX_MIB_TCPABORTONDATA,
     LINUX_MIB_TCPACKSKIPPEDPAWS,
     LINUX_MIB_TCPACKSKIPPEDSEQ,
@@ -50,6 +53,7 @@ from linnet.include.net.tcp import (
     TCP_DELACK_MAX,
     TCP_ECN_OK,
     TCP_MAX_QUICKACKS,
+    TCP_PAWS_WINDOW,
     TCP_RTO_MAX,
     TCP_TIMEOUT_FALLBACK,
     TCP_TIMEOUT_MIN,
@@ -71,6 +75,7 @@ from linnet.include.net.tcp import (
     tcp_fin_time,
     tcp_jiffies32,
     tcp_mstamp_refresh,
+    tcp_receive_window,
     tcp_time_stamp,
 )
 from linnet.include.net.tcp_states import (
@@ -109,11 +114,12 @@ from linnet.net.ipv4.tcp_input_data import tcp_data_queue, tcp_data_ready, tcp_d
 from linnet.net.ipv4.tcp_input_opt import (
     __tcp_fast_path_on,
     tcp_clear_options,
+    tcp_disordered_ack_check,
     tcp_fast_parse_options,
     tcp_fast_path_on,
     tcp_parse_aligned_timestamp,
     tcp_parse_options,
-    tcp_paws_discard,
+    tcp_paws_check,
     tcp_paws_reject,
     tcp_sequence,
     tcp_store_ts_recent,
@@ -170,27 +176,27 @@ def tcp_validate_incoming(sk: TcpSock, skb: SkBuff, syn_inerr: bool) -> bool:
     """
     flags = skb.tcp_flags
     rst = (flags & TCPHDR_RST) != 0
-    if tcp_fast_parse_options(skb, sk) and sk.rx_opt.saw_tstamp and not rst and tcp_paws_discard(sk, skb):
-        NET_INC_STATS(sock_net(sk), LINUX_MIB_PAWSESTAB)
-        if (flags & TCPHDR_SYN) != 0:
-            tcp_syn_challenge(sk, skb, syn_inerr)
+    if (tcp_fast_parse_options(skb, sk) and sk.rx_opt.saw_tstamp and not rst
+            and not tcp_paws_check(sk.rx_opt, TCP_PAWS_WINDOW, sk)):
+        reason = tcp_disordered_ack_check(sk, skb)
+        if reason != 0:
+            tcp_paws_failed(sk, skb, reason, syn_inerr)
             return False
-        if not tcp_oow_rate_limited(sk, LINUX_MIB_TCPACKSKIPPEDPAWS):
-            tcp_send_dupack(sk, skb)
-        tcp_drop_reason(sk, skb, SKB_DROP_REASON_TCP_RFC7323_PAWS)
-        return False
-    if not tcp_sequence(sk, skb.seq, skb.end_seq):
+    reason = tcp_sequence(sk, skb.seq, skb.end_seq)
+    if reason != 0:
         if not rst:
             if (flags & TCPHDR_SYN) != 0:
                 tcp_syn_challenge(sk, skb, syn_inerr)
                 return False
+            if reason == SKB_DROP_REASON_TCP_INVALID_END_SEQUENCE:
+                NET_INC_STATS(sock_net(sk), LINUX_MIB_BEYONDWINDOW)
             if not tcp_oow_rate_limited(sk, LINUX_MIB_TCPACKSKIPPEDSEQ):
                 tcp_send_dupack(sk, skb)
         elif tcp_reset_check(sk, skb):
             tcp_reset(sk, skb)
             __kfree_skb(skb)
             return False
-        tcp_drop_reason(sk, skb, SKB_DROP_REASON_TCP_INVALID_SEQUENCE)
+        tcp_drop_reason(sk, skb, reason)
         return False
     if rst:
         # only exactly at rcv_nxt; elsewhere in the window the peer, if it really reset, must confirm (RFC 5961, 3.2)
@@ -207,6 +213,23 @@ def tcp_validate_incoming(sk: TcpSock, skb: SkBuff, syn_inerr: bool) -> bool:
         tcp_syn_challenge(sk, skb, syn_inerr)
         return False
     return True
+
+
+def tcp_paws_failed(sk: TcpSock, skb: SkBuff, reason: i64, syn_inerr: bool) -> None:
+    """A segment is older than one that came before (RFC 7323, 5.3): drop it, and say where we are, unless it is but an old ACK.
+
+    Part of Linux's tcp_validate_incoming.
+    """
+    if (skb.tcp_flags & TCPHDR_SYN) != 0:
+        tcp_syn_challenge(sk, skb, syn_inerr)
+        return
+    if reason == SKB_DROP_REASON_TCP_RFC7323_PAWS_ACK:
+        NET_INC_STATS(sock_net(sk), LINUX_MIB_PAWSOLDACK)
+    else:
+        NET_INC_STATS(sock_net(sk), LINUX_MIB_PAWSESTAB)
+        if not tcp_oow_rate_limited(sk, LINUX_MIB_TCPACKSKIPPEDPAWS):
+            tcp_send_dupack(sk, skb)
+    tcp_drop_reason(sk, skb, reason)
 
 
 def tcp_is_crossed_synack(sk: TcpSock, skb: SkBuff) -> bool:
@@ -260,7 +283,10 @@ def tcp_rcv_established(sk: TcpSock, skb: SkBuff) -> None:
             NET_INC_STATS(net, TCP_MIB_INERRS)
             tcp_drop_reason(sk, skb, SKB_DROP_REASON_PKT_TOO_SMALL)
             return
-        if skb.truesize <= sk.sk_forward_alloc:
+        beyond = after(skb.end_seq, (sk.rcv_nxt + tcp_receive_window(sk)) & U32)
+        if beyond and not tcp_validate_incoming(sk, skb, True):
+            return
+        if not beyond and skb.truesize <= sk.sk_forward_alloc:
             # the receiver's fast path: the next data
             if header_len == 32 and sk.rcv_nxt == sk.rcv_wup:
                 tcp_store_ts_recent(sk)

@@ -25,7 +25,7 @@ from linnet.include.net.snmp import (
     LINUX_MIB_TCPPUREACKS,
     NET_INC_STATS,
 )
-from linnet.include.net.sock import sock_net
+from linnet.include.net.sock import sk_dst_confirm, sock_net
 from linnet.include.net.tcp import (
     CA_ACK_ECE,
     CA_ACK_SLOWPATH,
@@ -501,6 +501,8 @@ def tcp_ack(sk: TcpSock, skb: SkBuff, flag: i64) -> i64:
         rexmit = tcp_fastretrans_alert(sk, num_dupack, flag)
     if (flag & FLAG_SET_XMIT_TIMER) != 0:
         tcp_set_xmit_timer(sk)
+    if (flag & FLAG_FORWARD_PROGRESS) != 0 or (flag & FLAG_NOT_DUP) == 0:
+        sk_dst_confirm(sk)
     delivered = tcp_newly_delivered(sk, prior_delivered, flag)
     tcp_rate_gen(sk, delivered, sk.lost - prior_lost, sk.is_sack_reneg, rs)
     tcp_cong_control(sk, ack, delivered, flag, rs)

@@ -78,9 +78,9 @@ from linnet.include.net.tcp_states import (
     TCP_SYN_RECV,
     TCP_TIME_WAIT,
 )
-from linnet.net.core.skbuff import __kfree_skb, kfree_skb_reason, skb_copy_bits
+from linnet.net.core.skbuff import __kfree_skb, sk_skb_reason_drop, skb_copy_bits
 from linnet.net.core.sock import sk_forced_mem_schedule, sk_mem_charge, sk_rmem_schedule, skb_set_owner_r
-from linnet.net.ipv4.tcp import tcp_epollin_ready, tcp_set_state
+from linnet.net.ipv4.tcp import tcp_epollin_ready, tcp_set_state, tcp_under_memory_pressure
 from linnet.net.ipv4.tcp_input_opt import tcp_fast_path_check
 from linnet.net.ipv4.tcp_input_rcvbuf import (
     tcp_clamp_window,
@@ -88,6 +88,7 @@ from linnet.net.ipv4.tcp_input_rcvbuf import (
     tcp_enter_quickack_mode,
     tcp_event_data_recv,
     tcp_grow_window,
+    tcp_rcvbuf_grow,
 )
 from linnet.net.ipv4.tcp_output import tcp_send_ack
 from linnet.net.ipv4.tcp_timewait import tcp_time_wait
@@ -98,7 +99,7 @@ LINUX_FILE: Final = 'net/ipv4/tcp_input.c'
 def tcp_drop_reason(sk: TcpSock, skb: SkBuff, reason: i64) -> None:
     """Drop a segment and count it with the socket.  Linux: net/ipv4/tcp_input.c."""
     sk.sk_drops += 1
-    kfree_skb_reason(skb, int(reason))
+    sk_skb_reason_drop(sk, skb, reason)
 
 
 def tcp_rcv_nxt_update(tp: TcpSock, seq: i64) -> None:
@@ -113,37 +114,36 @@ def tcp_data_ready(sk: TcpSock) -> None:
         sk.sk_cb.data_ready(sk)
 
 
-def skb_can_merge(to: SkBuff, skb: SkBuff) -> bool:
-    """May the payload of skb be hung on `to`? Not where someone else looks at to's fragments.  Linux: skb_try_coalesce."""
-    if to.cloned or to.users != 1:
-        return False
-    return len(to.frags) + len(skb.frags) + 1 <= MAX_SKB_FRAGS
-
-
 def tcp_try_coalesce(sk: TcpSock, to: SkBuff, skb: SkBuff) -> bool:
-    """Hang the payload of skb on `to`, which ends where skb begins; skb is empty then.  Linux: net/ipv4/tcp_input.c."""
-    if skb.seq != to.end_seq or not skb_can_merge(to, skb):
+    """Hang the payload of skb on `to`, which ends where skb begins; skb can be freed then.
+
+    Linux: net/ipv4/tcp_input.c.  Fragments are never modified, so clones do not matter, but `to` must be nobody else's.
+    """
+    if skb.seq != to.end_seq or to.users != 1 or (to.tcp_flags & TCPHDR_FIN) != 0:
         return False
-    frags = list(to.frags)
+    frags = to.frags
+    more = skb.frags
+    if len(frags) + len(more) >= MAX_SKB_FRAGS:
+        return False
     headlen = skb_headlen(skb)
     if headlen > 0:
         frags.append(SkbFrag(skb.head, skb.data, headlen))
-    frags.extend(skb.frags)
-    to.frags = frags
+    if len(more) != 0:
+        frags.extend(more)
+    length = skb.len
     delta = skb.truesize - SIZEOF_SK_BUFF - SIZEOF_SKB_SHARED_INFO
-    if delta < skb.len:
-        delta = skb.len
+    if delta < length:
+        delta = length
     to.truesize += delta
-    to.len += skb.len
-    to.data_len += skb.len
+    to.len += length
+    to.data_len += length
     to.end_seq = skb.end_seq
     to.ack_seq = skb.ack_seq
     to.tcp_flags |= skb.tcp_flags
+    to.tstamp = skb.tstamp
     sk.sk_rmem_alloc += delta
     sk_mem_charge(sk, delta)
     NET_INC_STATS(sock_net(sk), LINUX_MIB_TCPRCVCOALESCE)
-    if skb.tstamp != 0:
-        to.tstamp = skb.tstamp
     return True
 
 
@@ -154,13 +154,21 @@ def tcp_queue_rcv(sk: TcpSock, skb: SkBuff) -> bool:
     """
     queue = sk.sk_receive_queue
     tail = queue.prev
-    if tail is not None and not tail.cloned and tcp_try_coalesce(sk, tail, skb):
+    if tail is not None and tcp_try_coalesce(sk, tail, skb):
         tcp_rcv_nxt_update(sk, skb.end_seq)
         return True
     tcp_rcv_nxt_update(sk, skb.end_seq)
     __skb_queue_tail(queue, skb)
     skb_set_owner_r(skb, sk)
     return False
+
+
+def tcp_can_ingest(sk: TcpSock, skb: SkBuff) -> bool:
+    """Does skb fit the receive buffer? Its payload counts, not its memory, so that what the window allows is not refused.
+
+    Linux: net/ipv4/tcp_input.c.
+    """
+    return sk.sk_rmem_alloc + skb.len <= sk.sk_rcvbuf
 
 
 def tcp_prune_ofo_queue(sk: TcpSock, in_skb: SkBuff) -> bool:
@@ -203,10 +211,12 @@ def tcp_prune_queue(sk: TcpSock, in_skb: SkBuff) -> int:
     NET_INC_STATS(net, LINUX_MIB_PRUNECALLED)
     if sk.sk_rmem_alloc >= sk.sk_rcvbuf:
         tcp_clamp_window(sk)
-    if sk.sk_rmem_alloc <= sk.sk_rcvbuf:
+    elif tcp_under_memory_pressure(sk) and sk.rcv_ssthresh > 4 * sk.advmss:
+        sk.rcv_ssthresh = 4 * sk.advmss
+    if tcp_can_ingest(sk, in_skb):
         return 0
     tcp_prune_ofo_queue(sk, in_skb)
-    if sk.sk_rmem_alloc <= sk.sk_rcvbuf:
+    if tcp_can_ingest(sk, in_skb):
         return 0
     NET_INC_STATS(net, LINUX_MIB_RCVPRUNED)
     sk.pred_flags = 0
@@ -215,7 +225,7 @@ def tcp_prune_queue(sk: TcpSock, in_skb: SkBuff) -> int:
 
 def tcp_try_rmem_schedule(sk: TcpSock, skb: SkBuff, size: i64) -> int:
     """Is there room for `size` more bytes of memory? 0 or -1.  Linux: net/ipv4/tcp_input.c."""
-    if sk.sk_rmem_alloc > sk.sk_rcvbuf or not sk_rmem_schedule(sk, skb, size):
+    if not tcp_can_ingest(sk, skb) or not sk_rmem_schedule(sk, skb, size):
         if tcp_prune_queue(sk, skb) < 0:
             return -1
         while not sk_rmem_schedule(sk, skb, size):
@@ -315,7 +325,7 @@ def tcp_ofo_queue(sk: TcpSock) -> None:
         fin = (skb.tcp_flags & TCPHDR_FIN) != 0
         # it is charged to the socket already
         tail = sk.sk_receive_queue.prev
-        if tail is not None and not tail.cloned and tcp_try_coalesce(sk, tail, skb):
+        if tail is not None and tcp_try_coalesce(sk, tail, skb):
             tcp_rcv_nxt_update(sk, skb.end_seq)
             kfree_skb_partial(skb)
         else:
@@ -365,11 +375,15 @@ def tcp_data_queue_ofo(sk: TcpSock, skb: SkBuff) -> None:
             NET_INC_STATS(net, LINUX_MIB_TCPOFOMERGE)
             tcp_drop_reason(sk, cur, SKB_DROP_REASON_TCP_OFOMERGE)
             cur = earlier
-    if cur is None:
-        __skb_queue_head(queue, skb)
+    if cur is not None and seq == cur.end_seq and tcp_try_coalesce(sk, cur, skb):
+        __kfree_skb(skb)
+        skb = cur
     else:
-        __skb_queue_after(queue, cur, skb)
-    skb_set_owner_r(skb, sk)
+        if cur is None:
+            __skb_queue_head(queue, skb)
+        else:
+            __skb_queue_after(queue, cur, skb)
+        skb_set_owner_r(skb, sk)
     behind = skb.next
     while behind is not None and after(end_seq, behind.seq):
         if before(end_seq, behind.end_seq):
@@ -381,6 +395,8 @@ def tcp_data_queue_ofo(sk: TcpSock, skb: SkBuff) -> None:
     # without SACK the window stays, so that the duplicate ACKs look like duplicate ACKs
     if tcp_is_sack(sk):
         tcp_grow_window(sk, skb, False)
+    if sk.sk_socket is not None:
+        tcp_rcvbuf_grow(sk)
 
 
 def tcp_purge_ofo_queue(sk: TcpSock) -> None:

@@ -13,15 +13,20 @@ from mypy_extensions import i64
 
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.linux.unaligned import get_be16, get_be32
+from linnet.include.net.dropreason import (
+    SKB_DROP_REASON_TCP_INVALID_END_SEQUENCE,
+    SKB_DROP_REASON_TCP_INVALID_SEQUENCE,
+    SKB_DROP_REASON_TCP_OLD_SEQUENCE,
+    SKB_DROP_REASON_TCP_RFC7323_PAWS,
+    SKB_DROP_REASON_TCP_RFC7323_PAWS_ACK,
+)
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.sock import sock_net
 from linnet.include.net.tcp import (
     TCP_MAX_WSCALE,
     TCP_PAWS_24DAYS,
-    TCP_PAWS_WINDOW,
     TCPHDR_ACK,
     TCPHDR_PSH,
-    TCPHDR_RST,
     TCPHDR_SYN,
     TCPOLEN_MSS,
     TCPOLEN_SACK_PERBLOCK,
@@ -38,6 +43,8 @@ from linnet.include.net.tcp import (
     U32,
     TcpOptionsReceived,
     TcpSock,
+    after,
+    before,
     tcp_receive_window,
 )
 
@@ -193,22 +200,26 @@ def tcp_paws_reject(rx_opt: TcpOptionsReceived, rst: bool, now: i64) -> bool:
     return not (rst and now // 1_000_000_000 + 1 >= rx_opt.ts_recent_stamp + 60)
 
 
-def tcp_disordered_ack(sk: TcpSock, skb: SkBuff) -> bool:
-    """Is it an old ACK overtaken by newer ones, whose stale timestamp does no harm?
+def tcp_disordered_ack_check(sk: TcpSock, skb: SkBuff) -> i64:
+    """A segment fails PAWS: is it but an old ACK overtaken by newer ones, which does no harm (0)? Else the drop reason.
 
-    Linux: net/ipv4/tcp_input.c: a pure ACK, at rcv_nxt, that changes no window, and not older than the RTO.
+    Linux: net/ipv4/tcp_input.c.  Harmless is a pure duplicate ACK at rcv_nxt, that changes no window, and is no older than 1.2
+    RTO. An older ACK for an older place (TCP_RFC7323_PAWS_ACK) is common, and not worth an answer.
     """
-    if (skb.tcp_flags & TCPHDR_ACK) == 0 or skb.seq != skb.end_seq or skb.seq != sk.rcv_nxt or skb.ack_seq != sk.snd_una:
-        return False
-    if (skb.window << sk.rx_opt.snd_wscale) != sk.snd_wnd:
-        return False
+    seq = skb.seq
+    if (skb.tcp_flags & TCPHDR_ACK) == 0 or seq != skb.end_seq:
+        return SKB_DROP_REASON_TCP_RFC7323_PAWS
+    if seq != sk.rcv_nxt:
+        return SKB_DROP_REASON_TCP_RFC7323_PAWS_ACK if before(seq, sk.rcv_nxt) else SKB_DROP_REASON_TCP_RFC7323_PAWS
+    if skb.ack_seq != sk.snd_una:
+        return SKB_DROP_REASON_TCP_RFC7323_PAWS
+    window = skb.window << sk.rx_opt.snd_wscale
+    if seq == sk.snd_wl1 and (window > sk.snd_wnd or window == 0):
+        return SKB_DROP_REASON_TCP_RFC7323_PAWS
     diff = (sk.rx_opt.ts_recent - sk.rx_opt.rcv_tsval) & U32
-    return diff < 0x80000000 and diff <= sk.icsk_rto * 1024 // 1000
-
-
-def tcp_paws_discard(sk: TcpSock, skb: SkBuff) -> bool:
-    """Linux: net/ipv4/tcp_input.c.  RFC 7323, 5.3."""
-    return not tcp_paws_check(sk.rx_opt, TCP_PAWS_WINDOW, sk) and not tcp_disordered_ack(sk, skb)
+    if diff < 0x80000000 and diff > sk.icsk_rto * 1200 // 1000:
+        return SKB_DROP_REASON_TCP_RFC7323_PAWS
+    return 0
 
 
 def __tcp_fast_path_on(tp: TcpSock, snd_wnd: i64) -> None:
@@ -232,13 +243,19 @@ def tcp_flag_word(skb: SkBuff) -> i64:
     return (skb.tcp_doff << 24) | ((skb.tcp_flags & ~TCPHDR_PSH) << 16) | skb.window
 
 
-def tcp_sequence(tp: TcpSock, seq: i64, end_seq: i64) -> bool:
-    """Does the segment touch the receive window?  Linux: net/ipv4/tcp_input.c.  RFC 9293, 3.10.7.4, first check."""
-    if ((end_seq - tp.rcv_wup) & 0x80000000) != 0:
-        return False
-    return ((tp.rcv_nxt + tcp_receive_window(tp) - seq) & 0x80000000) == 0
+def tcp_sequence(sk: TcpSock, seq: i64, end_seq: i64) -> i64:
+    """Return 0 if the segment lies in the receive window, else a drop reason.
 
-
-def tcp_is_rst(skb: SkBuff) -> bool:
-    """Is RST set?"""
-    return (skb.tcp_flags & TCPHDR_RST) != 0
+    seq, end_seq: u32 modulo 2**32; end_seq counts SYN and FIN. What reaches beyond the window is taken only while the receive
+    queue is empty: a peer may round a window up.
+    Linux: net/ipv4/tcp_input.c.  RFC 9293, 3.10.7.4, first check.
+    """
+    if before(end_seq, sk.rcv_wup):
+        return SKB_DROP_REASON_TCP_OLD_SEQUENCE
+    limit = (sk.rcv_nxt + tcp_receive_window(sk)) & U32
+    if after(end_seq, limit):
+        if after(seq, limit):
+            return SKB_DROP_REASON_TCP_INVALID_SEQUENCE
+        if sk.sk_receive_queue.next is not None:
+            return SKB_DROP_REASON_TCP_INVALID_END_SEQUENCE
+    return 0

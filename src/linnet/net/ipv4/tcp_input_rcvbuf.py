@@ -282,31 +282,39 @@ def tcp_init_buffer_space(sk: TcpSock) -> None:
     sk.rcvq_space = space if space < initial else initial
 
 
+def tcp_rcvbuf_grow(sk: TcpSock) -> None:
+    """Make the receive buffer hold twice of what the program read in the last round trip, and what is out of order.
+
+    Linux: net/ipv4/tcp_input.c.  Twice, because a sender in slow start doubles its rate.
+    """
+    ipv4 = sock_net(sk).ipv4
+    if ipv4.sysctl_tcp_moderate_rcvbuf == 0 or (sk.sk_userlocks & SOCK_RCVBUF_LOCK) != 0:
+        return
+    rcvwin = sk.rcvq_space << 1
+    last = sk.out_of_order_queue.prev
+    if last is not None:
+        rcvwin += (last.end_seq - sk.rcv_nxt) & U32
+    rcvbuf = tcp_space_from_win(sk, rcvwin)
+    most: i64 = ipv4.sysctl_tcp_rmem[2]
+    if rcvbuf > most:
+        rcvbuf = most
+    if rcvbuf > sk.sk_rcvbuf:
+        sk.sk_rcvbuf = rcvbuf
+        sk.window_clamp = tcp_win_from_space(sk, rcvbuf)
+
+
 def tcp_rcv_space_adjust(sk: TcpSock) -> None:
     """The program has read: is the buffer large enough for its pace?  Linux: net/ipv4/tcp_input.c."""
     trace_tcp_rcv_space_adjust(sk)
+    if sk.rcv_rtt_est_us == 0:
+        return
     tcp_mstamp_refresh(sk)
-    time = (sk.tcp_mstamp - sk.rcvq_time) // 1000
-    if sk.rcv_rtt_est_us == 0 or time < (sk.rcv_rtt_est_us >> 3):
+    if (sk.tcp_mstamp - sk.rcvq_time) // 1000 < (sk.rcv_rtt_est_us >> 3):
         return
     copied = (sk.copied_seq - sk.rcvq_seq) & U32
     if copied > sk.rcvq_space:
-        ipv4 = sock_net(sk).ipv4
-        if ipv4.sysctl_tcp_moderate_rcvbuf != 0 and (sk.sk_userlocks & SOCK_RCVBUF_LOCK) == 0:
-            # twice of what was read in a round trip, and as much again as the growth over the last
-            rcvwin = (copied << 1) + 16 * sk.advmss
-            grow = rcvwin * (copied - sk.rcvq_space)
-            if sk.rcvq_space > 0:
-                grow = grow // sk.rcvq_space
-            rcvwin += grow << 1
-            rcvbuf = tcp_space_from_win(sk, rcvwin)
-            most: i64 = ipv4.sysctl_tcp_rmem[2]
-            if rcvbuf > most:
-                rcvbuf = most
-            if rcvbuf > sk.sk_rcvbuf:
-                sk.sk_rcvbuf = rcvbuf
-                sk.window_clamp = tcp_win_from_space(sk, rcvbuf)
         sk.rcvq_space = copied
+        tcp_rcvbuf_grow(sk)
     sk.rcvq_seq = sk.copied_seq
     sk.rcvq_time = sk.tcp_mstamp
 

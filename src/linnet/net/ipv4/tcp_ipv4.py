@@ -70,6 +70,7 @@ from linnet.net.ipv4.inet_hashtables import (
 )
 from linnet.net.ipv4.inet_rebuild import inet_sk_rebuild_header
 from linnet.net.ipv4.inet_state import InetSockCb
+from linnet.net.ipv4.ip_options import ip_options_echo
 from linnet.net.ipv4.ip_output_local import ip_build_and_send_pkt, ip_queue_xmit
 from linnet.net.ipv4.route import ip_route_connect, ip_route_newports
 from linnet.net.ipv4.tcp import tcp_clear_xmit_timers, tcp_done, tcp_init_sock, tcp_ioctl, tcp_set_state, tcp_write_queue_purge
@@ -85,7 +86,7 @@ from linnet.net.ipv4.tcp_minisocks import tcp_create_openreq_child
 from linnet.net.ipv4.tcp_output import tcp_connect, tcp_make_synack, tcp_mss_clamp, tcp_release_cb, tcp_sync_mss
 from linnet.net.ipv4.tcp_recvmsg import tcp_recvmsg
 from linnet.net.ipv4.tcp_sendmsg import tcp_sendmsg
-from linnet.net.ipv4.tcp_sockopt import tcp_getsockopt, tcp_setsockopt
+from linnet.net.ipv4.tcp_sockopt import tcp_getsockopt, tcp_set_rcvlowat, tcp_setsockopt
 from linnet.net.ipv4.tcp_timer import tcp_init_xmit_timers, tcp_set_keepalive
 
 # what the objects cost on a 64-bit Linux 6.x
@@ -256,6 +257,7 @@ def tcp_v4_send_synack(sk: Sock, dst: DstEntry | None, req: RequestSock, syn_skb
         if dst is None:
             return -1
     skb = tcp_make_synack(sk, dst, req)
+    req.snt_tsval_last = (sock_net(sk).clock.now // 1_000_000 + req.ts_off) & 0xFFFFFFFF
     __tcp_v4_send_check(skb, req.ir_loc_addr, req.ir_rmt_addr)
     err = ip_build_and_send_pkt(skb, sk, req.ir_loc_addr, req.ir_rmt_addr, req.ireq_opt)
     return int(err) if err < 0 else 0
@@ -399,6 +401,8 @@ class TcpRequestSockOps(RequestSockOps):
         req.ir_rmt_addr = skb.saddr
         req.sk_rcv_saddr = skb.daddr
         req.sk_daddr = skb.saddr
+        if skb.ip_opt:
+            req.ireq_opt = ip_options_echo(sock_net(sk), skb.ip_opt, skb.saddr, skb.daddr)
 
     def send_synack(self, sk: Sock, dst: DstEntry | None, req: RequestSock, syn_skb: SkBuff | None) -> int:
         """See tcp_v4_send_synack."""
@@ -459,6 +463,7 @@ class TcpProt(Proto):
         super().__init__('TCP', slab)
         self.sysctl_mem = net.ipv4.sysctl_tcp_mem
         self.max_header = 320
+        self.no_autobind = True  # a socket that is not connected cannot send: it gets no port for trying
 
     def init(self, sk: Sock) -> int:
         """See tcp_v4_init_sock."""
@@ -519,6 +524,10 @@ class TcpProt(Proto):
     def keepalive(self, sk: Sock, on: bool) -> None:
         """See tcp_set_keepalive."""
         tcp_set_keepalive(tcp_sk(sk), on)
+
+    def set_rcvlowat(self, sk: Sock, val: i64) -> int:
+        """See tcp_set_rcvlowat."""
+        return tcp_set_rcvlowat(tcp_sk(sk), val)
 
     def hash(self, sk: Sock) -> int:
         """See inet_hash."""

@@ -24,6 +24,7 @@ from linnet.include.net.snmp import (
     LINUX_MIB_TCPACKSKIPPEDSYNRECV,
     LINUX_MIB_TCPACKSKIPPEDTIMEWAIT,
     LINUX_MIB_TCPDEFERACCEPTDROP,
+    LINUX_MIB_TSECRREJECTED,
     NET_INC_STATS,
     TCP_MIB_ATTEMPTFAILS,
     TCP_MIB_PASSIVEOPENS,
@@ -47,6 +48,7 @@ from linnet.include.net.tcp import (
     TcpSock,
     after,
     before,
+    between,
     keepalive_time_when,
     tcp_full_space,
     tcp_jiffies32,
@@ -314,6 +316,11 @@ def tcp_synack_window(req: RequestSock) -> i64:
     return req.rsk_rcv_wnd if req.rsk_rcv_wnd < 65535 else 65535
 
 
+def tcp_synack_first_tsval(req: RequestSock) -> i64:
+    """The timestamp of the first SYN-ACK."""
+    return (req.snt_synack // NSEC_PER_JIFFY + req.ts_off) & U32
+
+
 def tcp_rtx_syn_of(sk: TcpSock, req: RequestSock) -> None:
     """The SYN came again: so does the SYN-ACK, and its timer starts anew. Part of Linux's tcp_check_req."""
     net = sock_net(sk)
@@ -346,11 +353,14 @@ def tcp_check_req(sk: TcpSock, skb: SkBuff, req: RequestSock) -> Sock | None:
     opt = TcpOptionsReceived()
     flags = skb.tcp_flags
     paws_reject = False
+    tsecr_reject = False
     if skb.tcp_doff > 20:
         tcp_parse_options(net, skb, opt, False)
         if opt.saw_tstamp:
             opt.ts_recent = req.ts_recent
             if opt.rcv_tsecr != 0:
+                if req.tstamp_ok:
+                    tsecr_reject = not between(opt.rcv_tsecr, tcp_synack_first_tsval(req), req.snt_tsval_last)
                 opt.rcv_tsecr = (opt.rcv_tsecr - req.ts_off) & U32
             opt.ts_recent_stamp = net.clock.now // NSEC_PER_SEC + 1 - reqsk_timeout(req, TCP_RTO_MAX) // 1000
             paws_reject = tcp_paws_reject(opt, (flags & TCPHDR_RST) != 0, net.clock.now)
@@ -360,7 +370,8 @@ def tcp_check_req(sk: TcpSock, skb: SkBuff, req: RequestSock) -> Sock | None:
         return None
     if (flags & TCPHDR_ACK) != 0 and skb.ack_seq != ((req.snt_isn + 1) & U32):
         return sk
-    if paws_reject or not tcp_in_window(skb.seq, skb.end_seq, req.rcv_nxt, (req.rcv_nxt + tcp_synack_window(req)) & U32):
+    window_end = (req.rcv_nxt + tcp_synack_window(req)) & U32
+    if paws_reject or tsecr_reject or not tcp_in_window(skb.seq, skb.end_seq, req.rcv_nxt, window_end):
         if (flags & TCPHDR_RST) == 0 and not oow_rate_limited(net, req.last_oow_ack_time, LINUX_MIB_TCPACKSKIPPEDSYNRECV):
             req.last_oow_ack_time = net.clock.now // NSEC_PER_JIFFY + 1
             ops = req.rsk_ops
@@ -368,6 +379,8 @@ def tcp_check_req(sk: TcpSock, skb: SkBuff, req: RequestSock) -> Sock | None:
             ops.send_ack(sk, skb, req)
         if paws_reject:
             NET_INC_STATS(net, LINUX_MIB_PAWSESTAB)
+        elif tsecr_reject:
+            NET_INC_STATS(net, LINUX_MIB_TSECRREJECTED)
         return None
     if opt.saw_tstamp and not after(skb.seq, req.rcv_nxt):
         req.ts_recent = opt.rcv_tsval

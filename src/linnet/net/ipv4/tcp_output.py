@@ -48,6 +48,7 @@ from linnet.include.net.tcp import (
     TCPF_TSQ_DEFERRED,
     TCPF_WRITE_TIMER_DEFERRED,
     TCPHDR_ACK,
+    TCPHDR_ECE,
     TCPHDR_FIN,
     TCPHDR_PSH,
     TCPHDR_RST,
@@ -115,7 +116,14 @@ from linnet.net.ipv4.tcp_output_opts import tcp_synack_options as tcp_synack_opt
 from linnet.net.ipv4.tcp_output_rtx import __tcp_retransmit_skb as __tcp_retransmit_skb
 from linnet.net.ipv4.tcp_output_rtx import tcp_retransmit_skb as tcp_retransmit_skb
 from linnet.net.ipv4.tcp_output_rtx import tcp_xmit_retransmit_queue as tcp_xmit_retransmit_queue
-from linnet.net.ipv4.tcp_output_transmit import TASKLET_SOFTIRQ, TsqTasklet, tcp_init_nondata_skb, tcp_queue_skb
+from linnet.net.ipv4.tcp_output_transmit import (
+    TASKLET_SOFTIRQ,
+    TsqTasklet,
+    tcp_ecn_send_syn,
+    tcp_ecn_send_synack,
+    tcp_init_nondata_skb,
+    tcp_queue_skb,
+)
 from linnet.net.ipv4.tcp_output_transmit import tcp_cwnd_restart as tcp_cwnd_restart
 from linnet.net.ipv4.tcp_output_transmit import tcp_init_cwnd_of as tcp_init_cwnd_of
 from linnet.net.ipv4.tcp_output_transmit import tcp_slow_start_after_idle_check as tcp_slow_start_after_idle_check
@@ -209,6 +217,7 @@ def tcp_connect(sk: TcpSock) -> int:
     tcp_mstamp_refresh(sk)
     sk.retrans_stamp = tcp_time_stamp(sk)
     tcp_connect_queue_skb(sk, buff)
+    tcp_ecn_send_syn(sk, buff)
     __skb_queue_tail(sk.tcp_rtx_queue, buff)
     err = tcp_transmit_skb(sk, buff, True, sk.rcv_nxt)
     if err == -ECONNREFUSED:
@@ -231,6 +240,7 @@ def tcp_send_synack(sk: TcpSock) -> int:
     if skb is None or (skb.tcp_flags & TCPHDR_SYN) == 0:
         return -EFAULT
     skb.tcp_flags |= TCPHDR_ACK
+    tcp_ecn_send_synack(sk, skb)
     return int(tcp_transmit_skb(sk, skb, True, sk.rcv_nxt))
 
 
@@ -251,9 +261,12 @@ def tcp_make_synack(sk: TcpSock, dst: DstEntry, req: RequestSock) -> SkBuff:
     tcp_synack_options(sk, req, mss, skb, opts)
     # a SYN-ACK's window is never scaled (RFC 7323, 2.2)
     window = req.rsk_rcv_wnd if req.rsk_rcv_wnd < 65535 else 65535
-    tcp_init_nondata_skb(skb, req.snt_isn, TCPHDR_SYN | TCPHDR_ACK)
+    flags: i64 = TCPHDR_SYN | TCPHDR_ACK
+    if req.ecn_ok:
+        flags |= TCPHDR_ECE
+    tcp_init_nondata_skb(skb, req.snt_isn, flags)
     header = tcp_options_hdr(
-        req.ir_num, req.ir_rmt_port, req.snt_isn, req.rcv_nxt, TCPHDR_SYN | TCPHDR_ACK, window, 0, tcp_options_write(None, opts),
+        req.ir_num, req.ir_rmt_port, req.snt_isn, req.rcv_nxt, flags, window, 0, tcp_options_write(None, opts),
     )
     skb_push(skb, header)
     skb.transport_header = 0

@@ -32,7 +32,10 @@ from linnet.include.net.tcp import (
     TCPCB_RETRANS,
     TCPCB_SACKED_ACKED,
     TCPCB_SACKED_RETRANS,
+    TCPHDR_CWR,
+    TCPHDR_ECE,
     TCPHDR_SYN,
+    TCPHDR_SYN_ECN,
     TSQF_THROTTLED,
     U32,
     TCP_CA_Loss,
@@ -109,7 +112,6 @@ def tcp_retrans_try_collapse(sk: TcpSock, to: SkBuff, space: i64) -> None:
     """Fill a short segment that is sent again with what follows it, up to `space` bytes.  Linux: net/ipv4/tcp_output.c."""
     if sock_net(sk).ipv4.sysctl_tcp_retrans_collapse == 0 or (to.tcp_flags & TCPHDR_SYN) != 0:
         return
-    first = True
     space -= to.len
     skb = to.next
     while skb is not None:
@@ -117,10 +119,6 @@ def tcp_retrans_try_collapse(sk: TcpSock, to: SkBuff, space: i64) -> None:
         if not tcp_can_collapse(sk, skb) or to.eor:
             return
         space -= skb.len
-        if first:
-            first = False
-        elif space < 0:
-            return
         if space < 0 or after(skb.end_seq, (sk.snd_una + sk.snd_wnd) & U32):
             return
         tcp_collapse_retrans(sk, to, skb)
@@ -179,6 +177,9 @@ def __tcp_retransmit_skb(sk: TcpSock, skb: SkBuff, segs: i64) -> int:
     if fit != 0:
         return fit
     net = sock_net(sk)
+    if (skb.tcp_flags & TCPHDR_SYN_ECN) == TCPHDR_SYN_ECN and net.ipv4.sysctl_tcp_ecn_fallback != 0:
+        # something on the way may drop SYNs that ask for ECN
+        skb.tcp_flags &= ~(TCPHDR_ECE | TCPHDR_CWR)
     pcount = skb.gso_segs
     NET_ADD_STATS(net, TCP_MIB_RETRANSSEGS, pcount)
     if (skb.tcp_flags & TCPHDR_SYN) != 0:

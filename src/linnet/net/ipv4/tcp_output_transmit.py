@@ -12,8 +12,9 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from linnet.include.linux.ip import INET_ECN_ECT_0, INET_ECN_MASK
 from linnet.include.linux.netdevice import net_xmit_eval
-from linnet.include.linux.skbuff import SKB_GSO_TCPV4, SkbDestructor, SkBuff, skb_push
+from linnet.include.linux.skbuff import SKB_GSO_TCP_ECN, SKB_GSO_TCPV4, SkbDestructor, SkBuff, skb_push
 from linnet.include.net.inet_connection_sock import (
     ICSK_TIME_DACK,
     inet_csk_ack_scheduled,
@@ -25,9 +26,14 @@ from linnet.include.net.tcp import (
     CA_EVENT_CWND_RESTART,
     CA_EVENT_TX_START,
     TCP_ATO_MIN,
+    TCP_ECN_DEMAND_CWR,
+    TCP_ECN_OK,
+    TCP_ECN_QUEUE_CWR,
     TCP_INIT_CWND,
     TCP_NAGLE_PUSH,
     TCPHDR_ACK,
+    TCPHDR_CWR,
+    TCPHDR_ECE,
     TCPHDR_PSH,
     TCPHDR_SYN,
     TCPHDR_URG,
@@ -234,6 +240,51 @@ def tcp_urg_ptr(tp: TcpSock, skb: SkBuff) -> i64:
     return 0
 
 
+def tcp_ca_needs_ecn(sk: TcpSock) -> bool:
+    """Does the congestion control work by ECN?  Linux: include/net/tcp.h."""
+    ca = sk.icsk_ca_ops
+    return ca is not None and ca.needs_ecn
+
+
+def tcp_ecn_send_syn(sk: TcpSock, skb: SkBuff) -> None:
+    """Ask for ECN in our SYN, where tcp_ecn is 1 (RFC 3168, 6.1.1).  Linux: net/ipv4/tcp_output.c."""
+    sk.ecn_flags = 0
+    needs = tcp_ca_needs_ecn(sk)
+    if sock_net(sk).ipv4.sysctl_tcp_ecn == 1 or needs:
+        skb.tcp_flags |= TCPHDR_ECE | TCPHDR_CWR
+        sk.ecn_flags = TCP_ECN_OK
+        if needs:
+            sk.tos |= INET_ECN_ECT_0
+
+
+def tcp_ecn_send_synack(sk: TcpSock, skb: SkBuff) -> None:
+    """The SYN-ACK of crossed SYNs agrees by ECE alone.  Linux: net/ipv4/tcp_output.c."""
+    skb.tcp_flags &= ~TCPHDR_CWR
+    if (sk.ecn_flags & TCP_ECN_OK) == 0:
+        skb.tcp_flags &= ~TCPHDR_ECE
+    elif tcp_ca_needs_ecn(sk):
+        sk.tos |= INET_ECN_ECT_0
+
+
+def tcp_ecn_send(sk: TcpSock, skb: SkBuff) -> i64:
+    """ECN of a segment: new data is ECN-capable, ACKs and retransmissions are not. Returns the ECE and CWR flags to add.
+
+    Linux: net/ipv4/tcp_output.c.  RFC 3168, 6.1.2 to 6.1.5.
+    """
+    add: i64 = 0
+    if skb.len != 0 and not before(skb.seq, sk.snd_nxt):
+        sk.tos |= INET_ECN_ECT_0
+        if (sk.ecn_flags & TCP_ECN_QUEUE_CWR) != 0:
+            sk.ecn_flags &= ~TCP_ECN_QUEUE_CWR
+            add = TCPHDR_CWR
+            skb.gso_type |= SKB_GSO_TCP_ECN
+    elif not tcp_ca_needs_ecn(sk):
+        sk.tos &= ~INET_ECN_MASK
+    if (sk.ecn_flags & TCP_ECN_DEMAND_CWR) != 0:
+        add |= TCPHDR_ECE
+    return add
+
+
 def tcp_build_header(sk: TcpSock, skb: SkBuff, rcv_nxt: i64) -> bytes:
     """The TCP header for skb, its checksum field 0. Chooses the window and the options."""
     flags = skb.tcp_flags
@@ -243,6 +294,8 @@ def tcp_build_header(sk: TcpSock, skb: SkBuff, rcv_nxt: i64) -> bytes:
             flags |= TCPHDR_PSH
             skb.tcp_flags = flags
         window = tcp_select_window(sk)
+        if (sk.ecn_flags & TCP_ECN_OK) != 0:
+            flags |= tcp_ecn_send(sk, skb)
         urg_ptr: i64 = 0
         if sk.snd_up != sk.snd_una:
             urg_ptr = tcp_urg_ptr(sk, skb)
@@ -292,7 +345,7 @@ def tcp_transmit_skb(sk: TcpSock, oskb: SkBuff, clone_it: bool, rcv_nxt: i64) ->
     skb.hash = sk.sk_txhash
     pcount = skb.gso_segs
     if pcount > 1:
-        skb.gso_type = SKB_GSO_TCPV4
+        skb.gso_type |= SKB_GSO_TCPV4
     else:
         skb.gso_size = 0
     af_ops = sk.icsk_af_ops

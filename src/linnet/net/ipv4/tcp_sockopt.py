@@ -19,7 +19,7 @@ from linnet.include.net.inet_connection_sock import (
     inet_csk_exit_pingpong_mode,
     inet_csk_in_pingpong_mode,
 )
-from linnet.include.net.sock import SOCK_KEEPOPEN, SOCK_MIN_RCVBUF, OptResult, Sock, sock_flag, sock_net
+from linnet.include.net.sock import SOCK_KEEPOPEN, SOCK_MIN_RCVBUF, SOCK_RCVBUF_LOCK, OptResult, Sock, sock_flag, sock_net
 from linnet.include.net.tcp import (
     MAX_TCP_KEEPCNT,
     MAX_TCP_KEEPIDLE,
@@ -59,6 +59,7 @@ from linnet.include.net.tcp import (
     keepalive_time_when,
     tcp_clock_ns,
     tcp_sk,
+    tcp_space_from_win,
 )
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_LISTEN, TCPF_CLOSE_WAIT, TCPF_ESTABLISHED
 from linnet.net.core.sock import lock_sock, release_sock, sk_net_capable
@@ -66,6 +67,7 @@ from linnet.net.ipv4.inet_connection_sock import inet_csk_reset_keepalive_timer
 from linnet.net.ipv4.ip_sockglue import ip_getsockopt, ip_setsockopt
 from linnet.net.ipv4.tcp_cong import tcp_set_congestion_control
 from linnet.net.ipv4.tcp_info import tcp_get_info, tcp_info_pack
+from linnet.net.ipv4.tcp_input_data import tcp_data_ready
 from linnet.net.ipv4.tcp_output import tcp_push_pending_frames
 from linnet.net.ipv4.tcp_recvmsg import tcp_cleanup_rbuf
 from linnet.net.ipv4.tcp_timer import tcp_syn_retries_of
@@ -175,10 +177,30 @@ def tcp_set_window_clamp(sk: TcpSock, val: int) -> int:
 
 def tcp_set_linger2(sk: TcpSock, val: int) -> None:
     """Seconds that an orphan stays in FIN_WAIT2; negative: none.  Linux: net/ipv4/tcp.c."""
-    if val < 0 or val > TCP_FIN_TIMEOUT_MAX:
+    if val < 0:
         sk.linger2 = -1
     else:
-        sk.linger2 = val * HZ
+        sk.linger2 = min(val, TCP_FIN_TIMEOUT_MAX) * HZ
+
+
+def tcp_set_rcvlowat(sk: TcpSock, val: i64) -> int:
+    """SO_RCVLOWAT: at most half of the largest receive buffer, and the buffer grows until that much fits.
+
+    Linux: net/ipv4/tcp.c.
+    """
+    locked = (sk.sk_userlocks & SOCK_RCVBUF_LOCK) != 0
+    cap = (sk.sk_rcvbuf if locked else sock_net(sk).ipv4.sysctl_tcp_rmem[2]) >> 1
+    if val > cap:
+        val = cap
+    sk.sk_rcvlowat = val if val != 0 else 1
+    tcp_data_ready(sk)
+    if not locked:
+        space = tcp_space_from_win(sk, val)
+        if space > sk.sk_rcvbuf:
+            sk.sk_rcvbuf = space
+            if sk.window_clamp < val:
+                sk.window_clamp = val
+    return 0
 
 
 def tcp_setsockopt_congestion(sk: TcpSock, optval: bytes) -> int:

@@ -135,6 +135,8 @@ def __udp4_lib_rcv(skb: SkBuff) -> i64:
     known = skb.sk
     if known is not None and isinstance(known, UdpSock):  # early demux found it
         skb.sk = None
+        if known.sk_rx_dst is not skb.dst:
+            known.sk_rx_dst = skb.dst
         return udp_unicast_rcv_skb(known, skb)
     rt = skb.dst
     if isinstance(rt, Rtable) and (rt.rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST)) != 0:
@@ -256,23 +258,21 @@ def __udp4_lib_mcast_deliver(net: Net, skb: SkBuff) -> i64:
 
 
 def udp_v4_early_demux(skb: SkBuff) -> None:
-    """A connected socket's datagram is recognised before routing, and brings its route along.
+    """A connected socket's datagram is recognised before routing, and brings its route along. data is at the IP header.
 
     Linux: net/ipv4/udp.c.
     """
-    if not pskb_may_pull(skb, UDP_HLEN):
-        return
+    at = skb.transport_header
     dev = skb.dev
-    if dev is None:
+    if dev is None or not pskb_may_pull(skb, at - skb.data + UDP_HLEN):
         return
-    at = skb.data
     sport = get_be16(skb.head, at)
     sk = udp_v4_early_demux_lookup(dev.net, skb.saddr, sport, skb.daddr, get_be16(skb.head, at + 2), dev.ifindex)
     if sk is None:
         return
+    skb.sk = sk
     dst = sk.sk_rx_dst
-    if dst is not None and dst.check() and dst.dev is dev:
-        skb.sk = sk
+    if dst is not None and dst.check():
         skb.dst = dst
 
 

@@ -13,7 +13,6 @@ from mypy_extensions import i64
 
 from linnet.include.linux.errno import (
     EADDRNOTAVAIL,
-    EAFNOSUPPORT,
     EINVAL,
     EMSGSIZE,
     ENETDOWN,
@@ -414,9 +413,7 @@ def packet_protocol(skb: SkBuff, dev: NetDevice, proto: i64, raw: bool) -> i64:
 def packet_bind(sock: Socket, uaddr: Sockaddr) -> int:
     """Choose protocol (0: as before) and device (0: all). 0 or a negative errno.  Linux: net/packet/af_packet.c."""
     sk = pkt_sk(sock)
-    if uaddr.sa_family != AF_PACKET:
-        return -EAFNOSUPPORT if uaddr.sa_family != 0 else -EINVAL
-    if not isinstance(uaddr, SockaddrLl):
+    if uaddr.sa_family != AF_PACKET or not isinstance(uaddr, SockaddrLl):
         return -EINVAL
     dev: NetDevice | None = None
     if uaddr.sll_ifindex != 0:

@@ -30,7 +30,6 @@ from linnet.include.net.sch_generic import (
     TCQ_F_CAN_BYPASS,
     Qdisc,
     qdisc_pkt_len,
-    qdisc_qlen,
 )
 from linnet.include.trace.events.qdisc import trace_qdisc_dequeue
 from linnet.kernel.softirq import NET_TX_SOFTIRQ, raise_softirq

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import dpkt
 import pytest
+
 from helpers.devices import bare_net, bare_world, frame
 from helpers.frames import Parsed, super_segment, tcp_frame
-
 from linnet import _pure
 from linnet.drivers.net.pcap import PcapTap, call_path, pcapng_block, pcapng_option, pcapng_packet
 from linnet.drivers.net.veth import veth_newlink
@@ -62,7 +62,7 @@ class Block:
 
     def options(self, start: int) -> dict[int, bytes]:
         """Options of the body from byte `start` on; they end with opt_endofopt."""
-        found = {}
+        found: dict[int, bytes] = {}
         rest = self.body[start:]
         while True:
             code, size = int.from_bytes(rest[:2], 'little'), int.from_bytes(rest[2:4], 'little')
@@ -143,8 +143,8 @@ def test_tshark_reads_it_without_complaint(tmp_path: Path) -> None:
         world.clock.now = i * 1_000_001
         dev_queue_xmit(super_segment(a, tcp_frame(bytes(100 * i + 1), seq=1000 + 500 * i, partial=True), 5000, []))
     tap.close()
-    fields = ['frame.interface_name', 'frame.time_epoch', 'frame.len', 'ip.checksum.status', 'tcp.checksum.status', 'frame.packet_flags',
-              '_ws.malformed']
+    fields = ['frame.interface_name', 'frame.time_epoch', 'frame.len', 'ip.checksum.status', 'tcp.checksum.status',
+              'frame.packet_flags', '_ws.malformed']
     args = [tshark, '-r', str(path), '-o', 'tcp.check_checksum:TRUE', '-o', 'ip.check_checksum:TRUE', '-T', 'fields']
     for field in fields:
         args += ['-e', field]

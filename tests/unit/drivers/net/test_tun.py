@@ -8,9 +8,9 @@ import socket
 import struct
 
 import pytest
+
 from helpers.devices import bare_net, bare_world
 from helpers.frames import ACK, CWR, ECE, PSH, YOU, Parsed, super_segment, tcp_frame
-
 from linnet.drivers.net import tun
 from linnet.drivers.net.tun import TunNapi, TunOps, tun_attach, tun_error, tun_header_len
 from linnet.include.linux.if_ether import ARPHRD_NONE
@@ -163,11 +163,11 @@ def test_down_with_a_super_segment() -> None:
 
 def test_down_with_ecn_and_without_anything_to_do() -> None:
     rig = Rig()
-    skb = super_segment(rig.dev, tcp_frame(bytes(3000), flags=ACK | ECE | CWR), 1448, [], partial=False)
+    skb = super_segment(rig.dev, tcp_frame(bytes(3000), flags=ACK | ECE | CWR, partial=True), 1448, [])
     skb.gso_type |= 4
     skb.data, skb.len = 14, skb.len - 14
     dev_queue_xmit(skb)
-    assert rig.kernel.recv(70000)[:10] == struct.pack('=BBHHHH', 0, 0x81, 52, 1448, 0, 0)
+    assert rig.kernel.recv(70000)[:10] == struct.pack('=BBHHHH', 1, 0x81, 52, 1448, 20, 16)
     skb = super_segment(rig.dev, tcp_frame(b'abc'), 1, [], partial=False)
     skb.gso_size = 0
     skb.data, skb.len = 14, skb.len - 14

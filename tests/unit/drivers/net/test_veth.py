@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from helpers.devices import Sink, bare_net, bare_world, frame
 from linnet.drivers.net.loopback import loopback_net_init
 from linnet.drivers.net.veth import veth_newlink

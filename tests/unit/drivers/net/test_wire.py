@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from helpers.devices import bare_net, bare_world, card, frame
-from helpers.frames import Parsed, super_segment, tcp_frame
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.devices import bare_net, bare_world, card, frame
+from helpers.frames import Parsed, super_segment, tcp_frame
 from linnet.drivers.net.wire import (
     LossFunction,
     LossPattern,
@@ -19,7 +19,7 @@ from linnet.drivers.net.wire import (
     wire_set_params,
 )
 from linnet.include.linux.netdevice import NetDevice, PacketType
-from linnet.include.linux.skbuff import CHECKSUM_NONE, CHECKSUM_PARTIAL, SkBuff, SkbDestructor
+from linnet.include.linux.skbuff import CHECKSUM_NONE, CHECKSUM_PARTIAL, SkbDestructor, SkBuff
 from linnet.include.net.dropreason import SKB_DROP_REASON_LINK_DOWN, SKB_DROP_REASON_LINK_LOSS
 from linnet.include.net.sch_generic import qdisc_qlen
 from linnet.net.core.dev import dev_add_pack, dev_close, dev_open, dev_queue_xmit
@@ -266,8 +266,8 @@ def test_reordered_packets_come_late_and_the_others_do_not_wait() -> None:
 
 
 def test_a_reordered_packet_is_overtaken_by_default() -> None:
-    for params in (WireParams(100_000_000, 10 * MS, reorder=0.05), WireParams(100_000_000, 0, reorder=0.05), WireParams(0, MS, reorder=0.05)):
-        c = Cable(params)
+    for rate, delay in ((100_000_000, 10 * MS), (100_000_000, 0), (0, MS)):
+        c = Cable(WireParams(rate, delay, reorder=0.05))
         c.numbered(300)
         c.run()
         assert sorted(c.numbers()) == list(range(300)) != c.numbers()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from helpers.devices import ME, YOU, Card, Sink, bare_net, bare_world, card, frame
 from linnet.include.linux.errno import EBUSY, EEXIST, EINVAL, ENETDOWN
 from linnet.include.linux.if_ether import ETH_P_ALL, ETH_P_ARP, ETH_P_IP

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from helpers.devices import bare_net, bare_world, card
-from helpers.frames import ACK, CWR, ECE, FIN, PSH, Parsed, super_segment, tcp_frame
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.devices import bare_net, bare_world, card
+from helpers.frames import ACK, CWR, ECE, FIN, PSH, Parsed, super_segment, tcp_frame
 from linnet.include.linux.netdevice import NETIF_F_HW_CSUM, NetDevice
-from linnet.include.linux.skbuff import CHECKSUM_NONE, CHECKSUM_PARTIAL, SKB_GSO_UDP_L4, SkBuff, SkbDestructor
+from linnet.include.linux.skbuff import CHECKSUM_NONE, CHECKSUM_PARTIAL, SKB_GSO_UDP_L4, SkbDestructor, SkBuff
 from linnet.include.net.sock import Sock
 from linnet.net.core.dev import register_netdevice
 from linnet.net.core.dev_xmit import skb_checksum_help, validate_xmit_skb

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from helpers.hosts import Pair
 from helpers.neigh_bench import BROADCAST, MS, OTHER, PEER, SEC, Bench, ip
 from linnet.include.linux.skbuff import SkBuff, __skb_queue_tail
 from linnet.include.net.neighbour import (
@@ -18,6 +19,8 @@ from linnet.include.net.neighbour import (
     NUD_STALE,
     Neighbour,
 )
+from linnet.kernel.sched import sleep_ns
+from linnet.kernel.trace import TraceSink
 from linnet.net.core.neighbour import (
     __neigh_create,
     neigh_add,
@@ -271,3 +274,26 @@ def test_queue_of_an_entry_is_a_plain_skb_list() -> None:
     assert n.arp_queue.qlen == 2
     bench.run(5)
     assert bench.leaks() == {}
+
+
+def test_tcp_progress_vouches_for_the_neighbour() -> None:
+    pair = Pair()
+    fd_a, fd_b = pair.connected()
+    asked: list[int] = []
+
+    class Count(TraceSink):
+        def event(self, name: str, fields: dict[str, object]) -> None:
+            if name == 'net:net_dev_queue' and fields['len'] == 42:
+                asked.append(int(pair.world.clock.now))
+
+    def chat() -> None:
+        for _ in range(300):
+            pair.a.send(fd_a, b'ping')
+            pair.b.recv(fd_b)
+            pair.b.send(fd_b, b'pong')
+            pair.a.recv(fd_a)
+            sleep_ns(pair.world.sched, SEC)
+
+    pair.world.trace.subscribe(Count())
+    pair.run(chat, until=400 * SEC)
+    assert asked == []

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from linnet.include.linux.skbuff import (
     CHECKSUM_COMPLETE,
     CHECKSUM_NONE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from helpers.hosts import Alone, Pair, fails
 from linnet.include.linux import socket as s
 from linnet.net import socket as sys

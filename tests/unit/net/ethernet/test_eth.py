@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from helpers.devices import ME, YOU, bare_net, bare_world, card
 from hypothesis import given
 from hypothesis import strategies as st
+
+from helpers.devices import ME, YOU, bare_net, bare_world, card
 from linnet.include.linux.errno import EADDRNOTAVAIL, EBUSY
 from linnet.include.linux.if_ether import ETH_BROADCAST, ETH_HLEN, ETH_P_802_2, ETH_P_802_3, ETH_P_ARP, ETH_P_IP, ETH_ZERO
 from linnet.include.linux.netdevice import IFF_LOOPBACK, NetDevice

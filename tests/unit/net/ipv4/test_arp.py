@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from helpers.neigh_bench import BROADCAST, OTHER, PEER, Bench, ip
 from linnet.include.net.neighbour import NUD_REACHABLE, NUD_STALE
+from linnet.net.core.dev import dev_close, dev_open
 from linnet.net.ipv4.devinet import inet_addr_add
 
 
@@ -68,14 +69,16 @@ def test_announcement_overrides_at_once() -> None:
     assert n is not None and n.ha == OTHER
 
 
-def test_new_address_is_announced_with_arp_notify() -> None:
+def test_device_that_comes_up_is_announced_with_arp_notify() -> None:
     bench = Bench()
-    assert inet_addr_add(bench.dev, ip('10.0.0.5'), 24) == 0
-    assert bench.arps() == []
-    bench.net.ipv4.sysctl_arp_notify = 1
-    assert inet_addr_add(bench.dev, ip('10.0.0.6'), 24) == 0
-    (_, op, sender, target, dst), = bench.arps()
-    assert (op, sender, target, dst) == (1, '10.0.0.6', '10.0.0.6', BROADCAST)
+    for notify in (0, 1):
+        bench.net.ipv4.sysctl_arp_notify = notify
+        assert inet_addr_add(bench.dev, ip(f'10.0.0.{5 + notify}'), 24) == 0
+        assert bench.arps() == []  # a new address alone is not announced
+        dev_close(bench.dev)
+        dev_open(bench.dev)
+        told = [(op, sender, target, dst) for _, op, sender, target, dst in bench.arps()]
+        assert told == ([] if not notify else [(1, a, a, BROADCAST) for a in ('10.0.0.1', '10.0.0.5', '10.0.0.6')])
 
 
 def test_arp_ignore_modes() -> None:
@@ -96,7 +99,7 @@ def test_arp_ignore_modes() -> None:
 def test_proxy_arp_answers_for_what_lies_elsewhere() -> None:
     from helpers.neigh_bench import Port
     from linnet.include.linux.netdevice import NetDevice
-    from linnet.net.core.dev import dev_open, register_netdevice
+    from linnet.net.core.dev import register_netdevice
     from linnet.net.ethernet.eth import eth_hw_addr_next, ether_setup
 
     bench = Bench()

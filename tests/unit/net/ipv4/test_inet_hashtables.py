@@ -2,9 +2,10 @@
 """Finding socks, and choosing ports for those who connect."""
 from __future__ import annotations
 
-from helpers.hosts import Alone, Pair, fails
 from hypothesis import given
 from hypothesis import strategies as st
+
+from helpers.hosts import Alone, Pair, fails
 from linnet.include.linux.inet import in_aton
 from linnet.include.linux.socket import SO_REUSEPORT, SOL_SOCKET
 from linnet.include.net.sock import Sock

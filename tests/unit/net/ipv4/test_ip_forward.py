@@ -2,12 +2,17 @@
 """ip_forward: a router between two links."""
 from __future__ import annotations
 
+import pytest
+
 from helpers.devices import ME, YOU
+from helpers.frames import super_segment, tcp_frame
 from helpers.ip_wire import DF, ICMP, MF, TCP, Bench, icmp, ip, udp
 from linnet.include.linux.netdevice import NetDevice
 from linnet.include.linux.netfilter import NF_ACCEPT, NF_DROP, NF_INET_FORWARD, NFPROTO_IPV4, NfHookOps, NfHookState
 from linnet.include.linux.skbuff import PACKET_BROADCAST, SkBuff
-from linnet.include.net.ip_fib import RTN_BLACKHOLE, RTN_PROHIBIT, RTN_UNREACHABLE
+from linnet.include.net.ip_fib import RTN_BLACKHOLE, RTN_PROHIBIT, RTN_UNREACHABLE, FibNh
+from linnet.kernel.softirq import local_bh_disable, local_bh_enable
+from linnet.net.core.dev import netif_rx
 from linnet.net.netfilter.core import nf_register_net_hook
 
 
@@ -198,8 +203,6 @@ def test_no_error_about_an_error() -> None:
 
 
 def test_multipath_keeps_flows_together_and_spreads_them() -> None:
-    from linnet.include.net.ip_fib import FibNh
-
     host = router()
     host.device('eth2', '10.2.0.1')
     host.neighbour('10.2.0.2', 'eth2')
@@ -214,6 +217,31 @@ def test_multipath_keeps_flows_together_and_spreads_them() -> None:
     assert all(len(devs) == 1 for devs in ways.values())
     first = sum(devs == {'eth1'} for devs in ways.values())
     assert 25 <= first <= 80  # a quarter of 200
+
+
+@pytest.mark.parametrize('df', [True, False])
+@pytest.mark.parametrize('mss', [1000, 400])
+def test_super_segments(mss: int, df: bool) -> None:
+    """They pass where each piece does; else, without DF, each piece is fragmented."""
+    host = router(mtu=600)
+    payload = bytes(i & 255 for i in range(3000))
+    frame = tcp_frame(payload, dst=b'\x0a\x01\0\x02', src=b'\x0a\0\0\x02', df=df, partial=True)
+    skb = super_segment(host.eth0, frame, mss, [1000, 2000])
+    skb.data = 14
+    skb.len -= 14
+    local_bh_disable(host.world.cpu)
+    netif_rx(skb)
+    local_bh_enable(host.world.cpu)
+    sizes = [len(f) - 14 for f in host.frames('eth1')]
+    if mss == 400:
+        assert sizes == [452] * 7 + [252]
+    elif df:
+        assert sizes == []
+        (error,) = host.taken()
+        assert error.type == (3, 4)
+    else:
+        assert sizes == [596, 20 + 1032 - 576] * 3
+    assert host.live_packets() == 0
 
 
 def test_nothing_leaks() -> None:

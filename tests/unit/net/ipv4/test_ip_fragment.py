@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from helpers.ip_wire import DF, MF, Bench, Ip, fragments, ip, udp
 from hypothesis import given
 from hypothesis import strategies as st
+
+from helpers.ip_wire import DF, MF, Bench, Ip, fragments, ip, udp
 
 SECOND = 1_000_000_000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from helpers.ip_wire import ICMP, Bench, icmp, ip, udp
 from linnet.include.linux.skbuff import PACKET_BROADCAST, PACKET_OTHERHOST
 

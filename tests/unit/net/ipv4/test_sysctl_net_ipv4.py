@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from helpers.hosts import Alone, Pair
 from linnet.include.net.netns.ipv4 import NetnsCore, NetnsIpv4
 from linnet.net.core.dev import unregister_netdevice

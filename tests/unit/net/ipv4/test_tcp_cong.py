@@ -2,9 +2,10 @@
 """Congestion control: the table, and Reno's arithmetic."""
 from __future__ import annotations
 
-from helpers.hosts import Alone, fails
 from hypothesis import given
 from hypothesis import strategies as st
+
+from helpers.hosts import Alone, fails
 from linnet.include.linux.errno import EEXIST, EINVAL, ENOENT, EPERM
 from linnet.include.linux.socket import SOL_TCP
 from linnet.include.net.tcp import TCP_CONGESTION, TcpCongestionOps, TcpSock

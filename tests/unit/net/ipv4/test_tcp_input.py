@@ -101,23 +101,45 @@ class TestData:
         with fails('EAGAIN'):
             wire.prog.recv(fd)
 
-    def test_window_closes_and_data_beyond_is_refused(self) -> None:
+    def filled(self) -> tuple[Wire, Caller, int]:
+        """A connection whose small receive buffer the caller has filled, as far as the window let it."""
         wire = Wire()
         listener = wire.prog.server(80, HERE)
         wire.prog.setopt(listener, SOL_SOCKET, SO_RCVBUF, 4096)
         caller = Caller(wire, 80)
-        caller.handshake()
+        limit = 1 + caller.handshake().window
         fd = wire.prog.accept(listener)[0]
-        for _ in range(20):
-            caller.say('P.', b'x' * 500)
-        wire.advance(SEC)
-        last = wire.take()[-1]
-        assert last.window == 0
-        got = wire.prog.recv(fd, 100_000)
-        assert len(got) == (last.ack - caller.isn - 1)
-        # the window opens with the read
+        while caller.nxt < limit:
+            caller.say('P.', b'x' * min(500, limit - caller.nxt))
+            if caller.nxt == limit:
+                wire.advance(SEC)
+            for segment in wire.take():
+                limit = max(limit, segment.ack - caller.isn + segment.window)
+        return wire, caller, fd
+
+    def test_window_closes_and_opens_with_the_read(self) -> None:
+        wire, caller, fd = self.filled()
+        caller.say('P.', b'y')
+        answer = wire.take()[-1]
+        assert answer.window == 0
+        assert answer.ack == caller.isn + caller.nxt - 1
+        assert len(wire.prog.recv(fd, 100_000)) == caller.nxt - 2
         assert wire.take()[-1].window > 0
-        assert wire.net.mib.get('TcpExtTCPZeroWindowDrop') > 0 or wire.net.mib.get('TcpExtTCPRcvQDrop') > 0
+
+    def test_data_for_a_closed_window(self) -> None:
+        wire, caller, fd = self.filled()
+        caller.say('P.', b'y')
+        mib = wire.net.mib
+        assert mib.get('TcpExtTCPZeroWindowDrop') + mib.get('TcpExtBeyondWindow') + mib.get('TcpExtTCPRcvQDrop') == 1
+        assert b'y' not in wire.prog.recv(fd, 100_000)
+
+    def test_what_reaches_beyond_the_window_is_refused(self) -> None:
+        wire, caller, fd = served()
+        caller.say('P.', b'a')
+        wire.take()
+        caller.say('P.', b'b' * 1000, seq=64_000)
+        assert wire.net.mib.get('TcpExtBeyondWindow') == 1
+        assert [s.ack - caller.isn for s in wire.take()] == [2]
 
     def test_fin_out_of_order(self) -> None:
         wire, caller, fd = served()

@@ -410,3 +410,49 @@ class TestSendBuffer:
         assert first + rest == 10 * 1460
 
 
+class TestEcn:
+    def ecn(self) -> tuple[Wire, Peer, int]:
+        """A connection with ECN."""
+        wire = Wire()
+        wire.net.ipv4.sysctl_tcp_ecn = 1
+        peer = Peer(wire)
+        return wire, peer, peer.accept(flags='SE.')
+
+    def test_the_syn_asks_and_data_is_marked_capable(self) -> None:
+        wire, peer, fd = self.ecn()
+        wire.run(lambda: wire.prog.send(fd, b'x' * 100))
+        assert wire.take()[0].tos & 3 == 2
+
+    def test_a_pure_ack_is_not_capable(self) -> None:
+        wire, peer, fd = self.ecn()
+        wire.run(lambda: wire.prog.send(fd, b'x'))
+        wire.take()
+        peer.send('P.', ack=2, data=b'y' * 1460)
+        assert [s.tos & 3 for s in wire.take()] == [0]
+
+    def test_congestion_is_echoed_until_cwr(self) -> None:
+        wire, peer, fd = self.ecn()
+        peer.send('P.', data=b'y' * 1460, tos=2)
+        peer.send('P.', data=b'y' * 1460, tos=3)
+        assert 'E' in wire.take()[-1].flags
+        peer.send('PW.', data=b'y' * 1460, tos=2)
+        assert 'E' not in wire.take()[-1].flags
+
+    def test_an_echo_halves_the_window_and_is_confirmed_once(self) -> None:
+        wire, peer, fd = self.ecn()
+        wire.run(lambda: wire.prog.send(fd, bytes(10 * 1460)))
+        wire.take()
+        peer.send('E.', ack=1461)
+        wire.run(lambda: wire.prog.send(fd, bytes(20 * 1460), MSG_DONTWAIT))
+        for i in range(2, 11):
+            peer.send('.', ack=1 + 1460 * i)
+        flags = [s.flags for s in wire.take()]
+        assert sum('W' in f for f in flags) == 1
+
+    def test_a_repeated_syn_does_not_ask(self) -> None:
+        wire = Wire()
+        wire.net.ipv4.sysctl_tcp_ecn = 1
+        fd = wire.prog.nonblocking(wire.prog.socket())
+        wire.run(lambda: pytest.raises(BlockingIOError, wire.prog.connect, fd, THERE, 80))
+        wire.advance(1500 * MS)
+        assert [s.flags for s in wire.take()] == ['SEW', 'S']

@@ -121,8 +121,8 @@ class TestInfo:
         """TCP_INFO, unpacked."""
         process = prog.process  # type: ignore[attr-defined]
         data = sys.sys_getsockopt(process, fd, SOL_TCP, TCP_INFO, 1000)
-        names = ['tcpi_state', 'tcpi_ca_state', 'tcpi_retransmits', 'tcpi_probes', 'tcpi_backoff', 'tcpi_options', 'wscale', 'bits']
-        names += list(TCP_INFO_U32) + [name for name, _ in TCP_INFO_TAIL]
+        names = ['tcpi_state', 'tcpi_ca_state', 'tcpi_retransmits', 'tcpi_probes', 'tcpi_backoff', 'tcpi_options']
+        names += ['wscale', 'bits', *TCP_INFO_U32] + [name for name, _ in TCP_INFO_TAIL]
         fmt = '<8B' + 'I' * len(TCP_INFO_U32) + ''.join(f for _, f in TCP_INFO_TAIL)
         assert len(data) == struct.calcsize(fmt)
         return dict(zip(names, struct.unpack(fmt, data), strict=True))

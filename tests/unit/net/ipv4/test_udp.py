@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from helpers.hosts import Alone, Pair, fails
 from linnet.include.linux.inet import IP_MTU_DISCOVER, IP_PMTUDISC_DO, IP_RECVERR, IP_RECVTTL, IP_TTL
@@ -18,6 +20,9 @@ from linnet.include.linux.socket import (
     MSG_OOB,
     MSG_PEEK,
     MSG_TRUNC,
+    SHUT_RD,
+    SHUT_RDWR,
+    SHUT_WR,
     SIOCOUTQ,
     SO_BINDTODEVICE,
     SO_BROADCAST,
@@ -34,7 +39,9 @@ from linnet.include.linux.socket import (
     Msghdr,
     Sockaddr,
 )
-from linnet.kernel.poll import POLLERR, POLLIN, POLLOUT
+from linnet.kernel.poll import POLLERR, POLLHUP, POLLIN, POLLOUT
+from linnet.kernel.sched import send_signal, sleep_ns
+from linnet.kernel.trace import TraceSink
 from linnet.net import socket as sys
 from linnet.net.core.dev_xmit import skb_checksum_help
 from linnet.net.ipv4.udp import UDP_CORK
@@ -499,3 +506,115 @@ def test_equal_seeds_give_equal_ports() -> None:
 
     assert ports(4) == ports(4)
     assert ports(4) != ports(5)
+
+
+def test_connected_flow_is_recognised_before_routing() -> None:
+    pair = Pair()
+    server = pair.b.udp(5000)
+    fd = pair.a.socket(SOCK_DGRAM)
+    pair.a.connect(fd, '10.0.0.2', 5000)
+    port = pair.a.name(fd)[1]
+    pair.a.send(fd, b'0')
+    pair.b.recv(server)
+    pair.b.connect(server, '10.0.0.1', port)
+    lookups: list[str] = []
+
+    class Watch(TraceSink):
+        def event(self, name: str, fields: dict[str, object]) -> None:
+            if name == 'fib:fib_table_lookup' and fields['iif'] != 1:
+                lookups.append(str(fields['dst']))
+
+    pair.world.trace.subscribe(Watch())
+    for n in range(5):
+        pair.a.send(fd, bytes([n]))
+    assert [pair.b.recv(server) for _ in range(5)] == [bytes([n]) for n in range(5)]
+    assert lookups == ['10.0.0.2']  # the first only
+    pair.b.close(server)
+    pair.a.close(fd)
+    assert not [k for k in pair.leftovers() if k.startswith(('skbuff', 'UDP'))]
+
+
+def test_shutdown() -> None:
+    pair = Pair()
+    server = pair.b.udp(5000)
+    fd = pair.a.socket(SOCK_DGRAM)
+    with fails('ENOTCONN'):
+        pair.a.shutdown(fd, SHUT_RDWR)
+    assert pair.a.poll(fd, POLLIN) & POLLHUP
+    fd = pair.a.udp(6000)
+    pair.a.connect(fd, '10.0.0.2', 5000)
+    pair.b.connect(server, '10.0.0.1', 6000)
+
+    def wait() -> bytes:
+        return pair.a.recv(fd)
+
+    def stop() -> None:
+        sleep_ns(pair.world.sched, SECOND)
+        pair.a.shutdown(fd, SHUT_RD)
+
+    assert pair.run(wait, stop)[0] == b''
+    assert pair.a.send(fd, b'still') == 5
+    assert pair.b.recv(server) == b'still'
+    pair.a.shutdown(fd, SHUT_WR)
+    with fails('EPIPE'):
+        pair.a.send(fd, b'no more')
+
+
+def test_a_signal_interrupts_the_wait() -> None:
+    pair = Pair()
+    server = pair.b.udp(5000)
+
+    def wait() -> None:
+        with fails('EINTR'):
+            pair.b.recv(server)
+
+    task = pair.world.sched.spawn(wait, 'wait')
+
+    def kill() -> None:
+        sleep_ns(pair.world.sched, SECOND)
+        send_signal(task, 15)
+
+    pair.run(kill)
+    assert not task.alive()
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.booleans(), st.binary(max_size=3000)), min_size=1, max_size=12))
+def test_any_datagrams_arrive_whole_and_in_order(datagrams: list[tuple[bool, bytes]]) -> None:
+    pair = Pair()
+    server = pair.b.udp(5000)
+    fd = pair.a.socket(SOCK_DGRAM)
+    pair.a.connect(fd, '10.0.0.2', 5000)
+    want = []
+    part = b''
+    for more, data in datagrams:
+        pair.a.send(fd, data, MSG_MORE if more else 0)
+        part += data
+        if not more:
+            want.append(part)
+            part = b''
+    assert [pair.b.recv(server, 65536, MSG_DONTWAIT) for _ in want] == want
+    with fails('EAGAIN'):
+        pair.b.recv(server, 65536, MSG_DONTWAIT)
+    pair.a.close(fd)
+    pair.b.close(server)
+    assert not [k for k in pair.leftovers() if k.startswith(('skbuff', 'UDP'))]
+
+
+def test_unread_errors_and_peeked_datagrams_are_freed_at_close() -> None:
+    pair = Pair()
+    before = pair.leftovers()
+    fd = pair.a.socket(SOCK_DGRAM)
+    pair.a.setopt(fd, SOL_IP, IP_RECVERR, 1)
+    for _ in range(3):
+        try:
+            pair.a.sendto(fd, b'anyone?', '10.0.0.2', 7)
+        except ConnectionRefusedError:
+            continue
+    server = pair.b.udp(5000)
+    pair.a.sendto(pair.a.socket(SOCK_DGRAM), b'look at me', '10.0.0.2', 5000)
+    assert pair.b.recv(server, 10, MSG_PEEK) == b'look at me'
+    pair.a.close(fd)
+    pair.b.close(server)
+    pair.a.process.files.close_all()
+    assert pair.leftovers() == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from helpers.devices import bare_net, bare_world
 from linnet.include.linux.errno import EHOSTUNREACH, EPERM
 from linnet.include.linux.netfilter import (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from helpers.devices import ME, YOU, Card, bare_net, bare_world, card, frame
 from linnet.include.linux.errno import EINVAL
 from linnet.include.linux.netdevice import NET_XMIT_CN, NET_XMIT_DROP, NET_XMIT_SUCCESS, NetDevice

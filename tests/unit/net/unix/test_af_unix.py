@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from helpers.hosts import Alone, fails
 from linnet.include.linux.socket import (
     AF_INET,

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from mypy_extensions import i64
 
 if TYPE_CHECKING:
+    from linnet.include.linux.inetdevice import InIfaddr
     from linnet.include.net.dst import DstInput, DstOutput
     from linnet.include.net.inet_hashtables import InetHashinfo
     from linnet.include.net.inet_sock import InetProtosw
-    from linnet.include.linux.inetdevice import InIfaddr
     from linnet.include.net.ip_fib import FibInfo, FibRule, FibScratch, FibTable
     from linnet.include.net.neighbour import NeighTable
     from linnet.include.net.protocol import NetProtocol, PingCallbacks, RawCallbacks
