@@ -25,6 +25,8 @@ from linnet.net import socket as sys_
 from linnet.program.runtime import current_program
 
 MSS = 1448
+# Fills the path and half of the router's queue: the flow runs at the rate of the link, and loses nothing by itself.
+RCVBUF = 1 << 20
 
 
 def bulk(path: str, seconds: float, seed: int) -> dict[str, object]:
@@ -40,6 +42,7 @@ def bulk(path: str, seconds: float, seed: int) -> dict[str, object]:
             if path == 'c':
                 link.set(direction=a, loss=0.01)
     sender, receiver = hosts[0], hosts[-1]
+    receiver.sysctl('net.ipv4.tcp_rmem', f'4096 131072 {RCVBUF}')
     got = [0]
 
     def receive() -> None:

@@ -25,7 +25,7 @@ def main() -> None:
     ns.RngSeedManager.SetRun(seed)
     default('TcpSocket::SegmentSize', ns.UintegerValue(MSS))
     default('TcpSocket::SndBufSize', ns.UintegerValue(4 << 20))
-    default('TcpSocket::RcvBufSize', ns.UintegerValue(6 << 20))
+    default('TcpSocket::RcvBufSize', ns.UintegerValue(1 << 20))
     default('TcpL4Protocol::SocketType', ns.TypeIdValue(ns.TypeId.LookupByName('ns3::TcpNewReno')))
     count = 10 if path == 'd' else 3
     nodes = ns.NodeContainer()

@@ -59,8 +59,7 @@ def configure_kernel_side(name: str, addr: str, bits: int, mtu: int) -> None:
 
 class Attached:
     """A host on a TUN (or TAP) device. addr: its own address with the prefix length; gateway: where its default route
-    goes (default: the
-    kernel's side); kernel_addr: the kernel's side's address, '' to leave that side alone.
+    goes (default: the kernel's side); kernel_addr: the kernel's side's address, '' to leave that side alone.
 
     PermissionError says which command grants the rights where they are missing.
     """
@@ -72,7 +71,7 @@ class Attached:
             raise ValueError('give either tun=NAME or tap=NAME')
         name = tun if tun is not None else tap
         assert name is not None
-        existed = Path('/sys/class/net', name).exists()
+        existed = name in [name for _, name in socket.if_nameindex()]  # of this network namespace, which /sys may not be of
         self.world = new_world(RealClock(), random.SystemRandom().getrandbits(64) if seed is None else seed)
         self.runtime = Runtime(self.world)
         self.net = new_net(self.world, hostname)

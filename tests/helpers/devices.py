@@ -14,11 +14,14 @@ from linnet.include.linux.netdevice import (
 from linnet.include.linux.skbuff import SkBuff, skb_push
 from linnet.include.net.net_namespace import Net, World
 from linnet.kernel.clock import VirtualClock
-from linnet.net.core.dev import net_dev_init
+from linnet.kernel.softirq import do_softirq
+from linnet.kernel.trace import TraceSink
+from linnet.net.core.dev import dev_open, dev_queue_xmit, net_dev_init, register_netdevice
 from linnet.net.core.skbuff import alloc_skb, consume_skb, skb_bytes, skb_init
 from linnet.net.ethernet.eth import ether_setup
 from linnet.net.netfilter.core import netfilter_net_init
 from linnet.net.sched.sch_api import pktsched_init
+from linnet.net.sched.sch_generic import netif_wake_queue
 
 ME = b'\x02\0\0\0\0\x01'
 YOU = b'\x02\0\0\0\0\x02'
@@ -108,3 +111,47 @@ def frame(dev: NetDevice, payload: bytes = b'payload', dest: bytes = YOU, proto:
     skb.dev = dev
     skb_push(skb, dest + dev.dev_addr + proto.to_bytes(2, 'big'))
     return skb
+
+
+def queued(net: Net, room: int = 1 << 30, queue_len: int = 1000) -> NetDevice:
+    """An Ethernet device that is up, with its default qdisc, and a Card with room for so many packets."""
+    dev = card(net, 'eth0', Card(room))
+    dev.tx_queue_len = queue_len
+    assert register_netdevice(dev) == 0
+    assert dev_open(dev) == 0
+    return dev
+
+
+def ops_of(dev: NetDevice) -> Card:
+    """The Card behind a device."""
+    assert isinstance(dev.netdev_ops, Card)
+    return dev.netdev_ops
+
+
+def send(dev: NetDevice, *payloads: bytes, priority: int = 0) -> list[int]:
+    """Send a frame a payload: what dev_queue_xmit says of each."""
+    return [dev_queue_xmit(frame(dev, p, priority=priority)) for p in payloads]
+
+
+def sent(dev: NetDevice) -> list[bytes]:
+    """The payloads that the Card was given."""
+    return [data[14:] for data in ops_of(dev).sent]
+
+
+def wake(dev: NetDevice, room: int) -> None:
+    """The driver has room for so many packets."""
+    ops_of(dev).room = room
+    for txq in dev.tx:
+        netif_wake_queue(txq)
+    do_softirq(dev.net.world.cpu)
+
+
+class Enqueues(TraceSink):
+    """The names of the qdisc tracepoints passed."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def event(self, name: str, fields: dict[str, object]) -> None:
+        if name.startswith('qdisc:'):
+            self.seen.append(name[6:])

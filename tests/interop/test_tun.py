@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stack on a TUN and a TAP device, the real kernel's TCP, UDP and ping at the other end, in real time."""
+"""The stack on a TUN and a TAP device, the real kernel's TCP, UDP and ping at the other end, in real time.
+
+The kernel's side lives in a network namespace of its own, so that two runs on one machine do not meet.
+"""
 from __future__ import annotations
 
 import hashlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,7 +64,10 @@ class Station:
         self.world: World = new_world(RealClock(), 1)
         self.net: Net = new_net(self.world, 'station')
         self.dev: NetDevice = tun_open(self.net, 'lnit%d', tap, offload)
-        for command in (f'addr add {THEIRS}/24 dev {self.dev.name}', f'link set {self.dev.name} up'):
+        self.netns = f'linnet-test-{os.getpid()}'
+        name = self.dev.name
+        for command in (f'netns add {self.netns}', f'link set {name} netns {self.netns}',
+                        f'-n {self.netns} addr add {THEIRS}/24 dev {name}', f'-n {self.netns} link set {name} up'):
             subprocess.run(['ip', *command.split()], check=True)
         assert dev_open(self.dev) == 0
         assert inet_addr_add(self.dev, in_aton(OURS), 24) == 0
@@ -83,9 +88,18 @@ class Station:
             prog.close(fd)
         prog.close(listener)
 
+    def start(self, command: list[str]) -> subprocess.Popen[str]:
+        """Start a program of the kernel's side."""
+        return subprocess.Popen(
+            ['ip', 'netns', 'exec', self.netns, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+
     def run(self, command: list[str], seconds: int = 60) -> str:
-        """Run a program of the kernel's side until it ends, the stack meanwhile; what it printed."""
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        """Run a program of the kernel's side until it ends; what it printed."""
+        return self.finish(self.start(command), seconds)
+
+    def finish(self, child: subprocess.Popen[str], seconds: int = 60) -> str:
+        """Let the stack run until the program has ended; what it printed."""
         clock = self.world.clock
         end = int(clock.now) + seconds * SECOND
         while child.poll() is None:
@@ -99,6 +113,7 @@ class Station:
         self.world.sched.kill_all()
         unregister_netdevice(self.dev)
         self.world.sched.close()
+        subprocess.run(['ip', 'netns', 'del', self.netns], check=True)
 
 
 @pytest.fixture(params=['tun-offload', 'tun', 'tap-offload', 'tap'])
@@ -133,12 +148,11 @@ def test_many_short_connections(station: Station) -> None:
 
 def test_a_client_of_ours(station: Station) -> None:
     data = bytes(range(256)) * 20_000
-    with socket.create_server((THEIRS, 0)) as listener:
-        port = listener.getsockname()[1]
+    port = 4000
     server = (f'import hashlib, socket\ns = socket.create_server(({THEIRS!r}, {port}))\nprint("ready", flush=True)\n'
               'c, peer = s.accept()\nh = hashlib.sha256()\n'
               'while True:\n    d = c.recv(1 << 16)\n    if not d: break\n    h.update(d)\nprint(peer[0], h.hexdigest())')
-    child = subprocess.Popen([sys.executable, '-c', server], stdout=subprocess.PIPE, text=True)
+    child = station.start([sys.executable, '-c', server])
     assert child.stdout is not None
     assert child.stdout.readline() == 'ready\n'
 
@@ -148,12 +162,7 @@ def test_a_client_of_ours(station: Station) -> None:
         station.prog.close(fd)
 
     station.world.sched.spawn(client, 'client')
-    clock = station.world.clock
-    end = int(clock.now) + 60 * SECOND
-    while child.poll() is None and clock.now < end:
-        station.world.sched.run(int(clock.now) + SECOND // 50)
-    assert child.poll() == 0
-    assert child.stdout.read() == f'{OURS} {hashlib.sha256(data).hexdigest()}\n'
+    assert station.finish(child) == f'{OURS} {hashlib.sha256(data).hexdigest()}\n'
 
 
 def test_udp(station: Station) -> None:

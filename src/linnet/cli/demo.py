@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`linnet demo`: an unmodified web server and an unmodified client on a small internet, and a look at what TCP did."""
+
 from __future__ import annotations
 
 import contextlib
@@ -24,8 +25,22 @@ from linnet.report.plot import plot
 from linnet.report.ss import ss
 
 STEP = 0.1  # virtual seconds between two looks at the download
-STEPS_OF_CONNECT = {'sys_connect', 'tcp_v4_connect', 'tcp_connect', 'tcp_transmit_skb', 'ip_queue_xmit', 'ip_output', 'dev_queue_xmit',
-                    'dev_hard_start_xmit', 'ip_rcv', 'tcp_v4_rcv', 'tcp_conn_request', 'tcp_v4_send_synack', 'tcp_rcv_state_process', 'tcp_v4_syn_recv_sock'}
+STEPS_OF_CONNECT = {
+    'sys_connect',
+    'tcp_v4_connect',
+    'tcp_connect',
+    'tcp_transmit_skb',
+    'ip_queue_xmit',
+    'ip_output',
+    'dev_queue_xmit',
+    'dev_hard_start_xmit',
+    'ip_rcv',
+    'tcp_v4_rcv',
+    'tcp_conn_request',
+    'tcp_v4_send_synack',
+    'tcp_rcv_state_process',
+    'tcp_v4_syn_recv_sock',
+}
 
 
 class Download:
@@ -65,7 +80,13 @@ class Download:
 @click.option('--delay', default='10ms', show_default=True, help='One-way delay of the path: the round trip is twice that.')
 @click.option('--loss', default='1 %', show_default=True, help='Share of packets lost on the way to the client.')
 @click.option('--seed', default=1, show_default=True, help='The world follows from it.')
-@click.option('--pcap', default='demo.pcapng', show_default=True, type=click.Path(dir_okay=False, path_type=Path), help='Where the capture goes.')
+@click.option(
+    '--pcap',
+    default='demo.pcapng',
+    show_default=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help='Where the capture goes.',
+)
 @click.option('--walk/--no-walk', default=True, show_default=True, help='Show the walk of connect().')
 def command(size: int, rate: str, delay: str, loss: str, seed: int, pcap: Path, walk: bool) -> None:
     """client — router — server: http.server serves, urllib.request downloads, both unmodified, in virtual time."""
@@ -96,8 +117,11 @@ def command(size: int, rate: str, delay: str, loss: str, seed: int, pcap: Path, 
 def report(console: Console, download: Download, counters: dict[str, int], wall: float, pcap: Path) -> None:
     """What happened, in figures and a plot."""
     seconds = download.seconds
-    console.print(f'{download.received:,} bytes in {seconds:.2f} virtual seconds ({download.received * 8e-6 / seconds:.1f} Mbit/s), '
-                  f'{wall:.2f} s of yours', highlight=False)
+    console.print(
+        f'{download.received:,} bytes in {seconds:.2f} virtual seconds ({download.received * 8e-6 / seconds:.1f} Mbit/s), '
+        f'{wall:.2f} s of yours',
+        highlight=False,
+    )
     names = ('TcpOutSegs', 'TcpRetransSegs', 'TcpExtTCPRenoRecovery', 'TcpExtTCPFastRetrans', 'TcpExtTCPTimeouts')
     console.print('the server counted: ' + ', '.join(f'{n} {counters[n]:,}' for n in names if n in counters), highlight=False)
     console.print('\n[bold]the connection half way, as ss -ti prints it[/bold]')
@@ -113,16 +137,21 @@ def print_walk(console: Console) -> None:
     """The walk of connect() in short; it needs the stack interpreted, so it is made by a process of its own."""
     from linnet.walk import render
     from linnet.walk.recorder import Row
+
     command = [sys.executable, '-c', 'from linnet.cli import main; main()', 'walk', 'connect', '--json']
     result = subprocess.run(command, env={**os.environ, 'LINNET_PURE': '1'}, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         console.print(f'[red]the walk failed:[/red] {result.stderr.strip()}')
         return
-    rows = [Row(r['depth'], r['layer'], r['kind'], r['name'], r['file'], r['host'], r['values']) for r in json.loads(result.stdout)]
+    rows = [
+        Row(r['depth'], r['layer'], r['kind'], r['name'], r['file'], r['host'], r['values']) for r in json.loads(result.stdout)
+    ]
     kept = render.short(rows, STEPS_OF_CONNECT)
     for row in kept:
         row.depth = 0
-    console.print(f'\n[bold]connect(), {sum(r.kind == "call" for r in rows)} functions in short[/bold] (all of it: linnet walk connect)')
+    console.print(
+        f'\n[bold]connect(), {sum(r.kind == "call" for r in rows)} functions in short[/bold] (all of it: linnet walk connect)'
+    )
     with contextlib.suppress(BrokenPipeError):
         for line in render.tree_lines(kept):
             console.print(line, soft_wrap=True, highlight=False)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sockets of a host as `ss -tian` prints them (iproute2)."""
+
 from __future__ import annotations
 
 from linnet.include.linux.inet import in_ntoa
@@ -11,8 +12,21 @@ from linnet.include.net.sock import Sock
 from linnet.include.net.tcp import TcpSock
 from linnet.net.ipv4.tcp_info import tcp_get_info
 
-STATES = ('', 'ESTAB', 'SYN-SENT', 'SYN-RECV', 'FIN-WAIT-1', 'FIN-WAIT-2', 'TIME-WAIT', 'UNCONN', 'CLOSE-WAIT', 'LAST-ACK', 'LISTEN', 'CLOSING',
-          'SYN-RECV')
+STATES = (
+    '',
+    'ESTAB',
+    'SYN-SENT',
+    'SYN-RECV',
+    'FIN-WAIT-1',
+    'FIN-WAIT-2',
+    'TIME-WAIT',
+    'UNCONN',
+    'CLOSE-WAIT',
+    'LAST-ACK',
+    'LISTEN',
+    'CLOSING',
+    'SYN-RECV',
+)
 
 
 def tcp_sockets(net: Net) -> list[Sock]:
@@ -52,11 +66,22 @@ def info_line(sk: TcpSock) -> str:
         parts.append(f'rtt:{info["tcpi_rtt"] / 1000:g}/{info["tcpi_rttvar"] / 1000:g}')
     if info['tcpi_ato']:
         parts.append(f'ato:{info["tcpi_ato"] / 1000:g}')
-    parts.append(f'mss:{info["tcpi_snd_mss"]} pmtu:{info["tcpi_pmtu"]} rcvmss:{info["tcpi_rcv_mss"]} advmss:{info["tcpi_advmss"]}')
+    parts.append(
+        f'mss:{info["tcpi_snd_mss"]} pmtu:{info["tcpi_pmtu"]} rcvmss:{info["tcpi_rcv_mss"]} advmss:{info["tcpi_advmss"]}'
+    )
     parts.append(f'cwnd:{info["tcpi_snd_cwnd"]}')
     if info['tcpi_snd_ssthresh'] < 0xFFFF:
         parts.append(f'ssthresh:{info["tcpi_snd_ssthresh"]}')
-    for name in ('bytes_sent', 'bytes_retrans', 'bytes_acked', 'bytes_received', 'segs_out', 'segs_in', 'data_segs_out', 'data_segs_in'):
+    for name in (
+        'bytes_sent',
+        'bytes_retrans',
+        'bytes_acked',
+        'bytes_received',
+        'segs_out',
+        'segs_in',
+        'data_segs_out',
+        'data_segs_in',
+    ):
         if info.get('tcpi_' + name):
             parts.append(f'{name}:{info["tcpi_" + name]}')
     if info['tcpi_rtt']:

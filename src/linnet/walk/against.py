@@ -7,6 +7,7 @@ The chains pass when for each event of the kernel's, in its order, the chain of 
 same tracepoint, names taken through kernel_names.MOVED; what is left aside on purpose is listed with reasons in
 kernel_names.ASIDE.
 """
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -42,7 +43,9 @@ def read_table(path: Path) -> list[TableRow]:
             continue
         parts = line.split('\t')
         if len(parts) < 5:
-            raise ValueError(f'{path}:{number}: a row has call, layer, kind, name, file and when, tab-separated; this has {len(parts)} parts')
+            raise ValueError(
+                f'{path}:{number}: a row has call, layer, kind, name, file and when, tab-separated; this has {len(parts)} parts'
+            )
         call, layer, kind, name, file = parts[:5]
         rows.append(TableRow(call, layer, kind, name, file, parts[5] if len(parts) > 5 else 'always'))
     return rows
@@ -119,8 +122,14 @@ def against_chains(ours: list[Chain], theirs: list[Chain]) -> tuple[list[str], i
             left += 1
             continue
         held += 1
-        found = next((i for i in range(at, len(ours))
-                      if ours[i].event == chain.event and is_subsequence(chain.functions, ours[i].functions)), None)
+        found = next(
+            (
+                i
+                for i in range(at, len(ours))
+                if ours[i].event == chain.event and is_subsequence(chain.functions, ours[i].functions)
+            ),
+            None,
+        )
         if found is not None:
             at = found + 1
             continue

@@ -3,6 +3,7 @@
 
 The call is made between two network namespaces joined by a veth pair, made for the purpose and removed afterwards.
 """
+
 from __future__ import annotations
 
 import json
@@ -53,7 +54,9 @@ def record(call: str) -> list[Chain]:
     try:
         for name in names:
             subprocess.run([*ip, 'netns', 'add', name], check=True)
-        subprocess.run([*ip, '-n', names[0], 'link', 'add', 'v0', 'type', 'veth', 'peer', 'name', 'v1', 'netns', names[1]], check=True)
+        subprocess.run(
+            [*ip, '-n', names[0], 'link', 'add', 'v0', 'type', 'veth', 'peer', 'name', 'v1', 'netns', names[1]], check=True
+        )
         for name, dev, addr in ((names[0], 'v0', '10.0.0.1/24'), (names[1], 'v1', '10.0.0.2/24')):
             subprocess.run([*ip, '-n', name, 'addr', 'add', addr, 'dev', dev], check=True)
             subprocess.run([*ip, '-n', name, 'link', 'set', dev, 'up'], check=True)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Printing a walk: as a tree by layer with Linux's file beside each function, as TSV, as JSON."""
+
 from __future__ import annotations
 
 import json
@@ -64,8 +65,22 @@ def tsv(call: str, rows: list[Row]) -> str:
 
 def as_json(call: str, rows: list[Row]) -> str:
     """The same as JSON, with depth, host and values."""
-    return json.dumps([{'call': call, 'layer': r.layer, 'kind': r.kind, 'name': r.name, 'file': r.file, 'depth': r.depth, 'host': r.host,
-                        'values': r.values} for r in rows], indent=1)
+    return json.dumps(
+        [
+            {
+                'call': call,
+                'layer': r.layer,
+                'kind': r.kind,
+                'name': r.name,
+                'file': r.file,
+                'depth': r.depth,
+                'host': r.host,
+                'values': r.values,
+            }
+            for r in rows
+        ],
+        indent=1,
+    )
 
 
 def side_by_side(left_title: str, left: list[str], right_title: str, right: list[str], width: int) -> list[str]:

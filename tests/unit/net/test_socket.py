@@ -41,7 +41,7 @@ SECOND = 1_000_000_000
     (AF_INET, SOCK_STREAM, IPPROTO_UDP, 'EPROTONOSUPPORT'),
     (AF_INET, SOCK_DGRAM, IPPROTO_TCP, 'EPROTONOSUPPORT'),
     (AF_INET, SOCK_STREAM, -1, 'EINVAL'),
-    (AF_INET, SOCK_STREAM, 256, 'EINVAL'),
+    (AF_INET, SOCK_STREAM, 263, 'EINVAL'),
     (AF_INET, SOCK_RAW, 0, 'EPROTONOSUPPORT'),
 ])
 def test_socket_refused(family: int, type: int, protocol: int, error: str) -> None:
@@ -64,7 +64,8 @@ def test_socket_wants_privilege_for_raw_only() -> None:
 def test_socket_frees_everything() -> None:
     host = Alone()
     before = host.world.slab.active()
-    fds = [host.socket(SOCK_STREAM), host.socket(SOCK_DGRAM), host.socket(SOCK_RAW, IPPROTO_ICMP), host.socket(SOCK_DGRAM, IPPROTO_ICMP)]
+    kinds = ((SOCK_STREAM, 0), (SOCK_DGRAM, 0), (SOCK_RAW, IPPROTO_ICMP), (SOCK_DGRAM, IPPROTO_ICMP))
+    fds = [host.socket(type, protocol) for type, protocol in kinds]
     active = host.world.slab.active()
     assert active['sock_inode_cache'] == 4 and active['filp'] == 4 and active['dentry'] == 4 and active['TCP'] == 1
     for fd in fds:
@@ -323,3 +324,53 @@ def test_ioctl_and_fcntl() -> None:
     with fails('EINVAL'):
         sys.sys_fcntl(pair.b.process, fd_b, 999)
     assert sys.sys_fcntl(pair.b.process, fd_b, sys.F_DUPFD, 30) == 30
+
+
+def test_killed_while_waiting() -> None:
+    """Whatever a task waits for when it is killed: its sockets close as usual, and nothing stays behind."""
+    pair = Pair()
+    a, b = pair.a, pair.b
+    listener = b.server(80)
+    sched = pair.world.sched
+
+    def stuck_accept() -> None:
+        b.accept(listener)
+
+    def stuck_datagram() -> None:
+        b.recv(b.udp(9))
+
+    def stuck_connect() -> None:
+        a.connect(a.socket(), '10.0.0.77', 80)
+
+    def stuck_poll() -> None:
+        sys.sys_poll(b.process, [(listener, POLLIN)], None)
+
+    def stuck_epoll() -> None:
+        epfd = sys.sys_epoll_create1(b.process)
+        sys.sys_epoll_ctl(b.process, epfd, 1, listener, EPOLLIN, 1)
+        sys.sys_epoll_wait(b.process, epfd, 1, None)
+
+    tasks = [sched.spawn(fn, fn.__name__) for fn in (stuck_accept, stuck_datagram, stuck_connect, stuck_poll, stuck_epoll)]
+    sched.run(SECOND // 2)
+    assert all(task.alive() for task in tasks)
+    for task in tasks:
+        sched.kill(task)
+    sched.run(SECOND)
+    assert not any(task.alive() for task in tasks)
+    fd_a, fd_b = pair.connected(81)
+    pair.a.send(fd_a, b'unread')
+
+    def stuck_recv() -> None:
+        a.recv(fd_a)
+
+    def stuck_send() -> None:
+        a.sendall(fd_a, bytes(50_000_000))
+
+    for fn in (stuck_recv, stuck_send):
+        task = sched.spawn(fn, fn.__name__)
+        sched.run(int(pair.world.clock.now) + SECOND)
+        assert task.alive()
+        sched.kill(task)
+    for prog in (a, b):
+        prog.process.files.close_all()
+    assert pair.leftovers() == {}

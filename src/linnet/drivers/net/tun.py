@@ -15,6 +15,7 @@ import errno
 import fcntl
 import os
 import struct
+from os import read, write, writev  # by name: a simulated program's `os` module is patched
 from typing import Final
 
 from mypy_extensions import i64
@@ -169,7 +170,7 @@ def tun_poll(napi: TunNapi, ops: TunOps, budget: i64) -> i64:
         if fd < 0:
             break
         try:
-            data = os.read(fd, READ_SIZE)
+            data = read(fd, READ_SIZE)
         except OSError:  # EAGAIN: no more; anything else: the interface is gone, or down
             break
         work += 1
@@ -271,9 +272,9 @@ def tun_net_xmit(ops: TunOps, skb: SkBuff, dev: NetDevice) -> i64:
                 parts.append(memoryview(page)[offset:offset + frag.size])
     try:
         if len(parts) == 1:
-            os.write(ops.fd, parts[0])
+            write(ops.fd, parts[0])
         else:
-            os.writev(ops.fd, parts)
+            writev(ops.fd, parts)
     except OSError:  # the interface is down, or the kernel has no memory for it
         dev.stats.tx_dropped += 1
         kfree_skb_reason(skb, SKB_DROP_REASON_FULL_RING)
@@ -321,7 +322,8 @@ def tun_attach(name: str, tap: bool, offload: bool) -> tuple[int, str]:
         raise FileNotFoundError(errno.ENOENT, f'no {DEV_NET_TUN} here: load the module (sudo modprobe tun), or, in a container, '
                                 f'pass the device in (docker run --device {DEV_NET_TUN} --cap-add NET_ADMIN)') from None
     except PermissionError:
-        raise PermissionError(errno.EACCES, f'{DEV_NET_TUN} may not be opened by this user') from None
+        raise PermissionError(errno.EACCES, f'{DEV_NET_TUN} may not be opened by this user: run as root, or: sudo chmod a+rw {DEV_NET_TUN} '
+                              f'&& sudo ip tuntap add dev {name} mode {kind} user $USER') from None
     flags = (IFF_TAP if tap else IFF_TUN) | IFF_NO_PI | (IFF_VNET_HDR if offload else 0)
     try:
         reply = fcntl.ioctl(fd, TUNSETIFF, struct.pack('16sH22x', name.encode(), flags))

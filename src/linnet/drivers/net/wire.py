@@ -49,7 +49,7 @@ from linnet.include.net.net_namespace import Net
 from linnet.kernel.clock import Clock
 from linnet.kernel.random import Random
 from linnet.kernel.timer import TimerList, del_timer, mod_timer
-from linnet.net.core.dev import __netif_rx, register_netdevice
+from linnet.net.core.dev import __netif_rx, netif_carrier_off, netif_carrier_on, register_netdevice
 from linnet.net.core.dev_xmit import skb_checksum_help
 from linnet.net.core.skbuff import kfree_skb_reason, skb_clone, skb_orphan
 from linnet.net.ethernet.eth import eth_hw_addr_next, eth_type_trans, ether_setup
@@ -443,6 +443,8 @@ def wire_set_carrier(dev: NetDevice, on: bool) -> None:
     peer = ops.peer
     assert peer is not None
     for end in (dev, peer):
-        end.carrier = on
-        if not on:
+        if on:
+            netif_carrier_on(end)
+        else:
+            netif_carrier_off(end)
             wire_purge(wire_ops(end))

@@ -63,6 +63,32 @@ class Ipv4Devconf:
         self.bc_forwarding: i64 = 0
 
 
+def ipv4_devconf_copy(to: Ipv4Devconf, source: Ipv4Devconf) -> None:
+    """Set a new device as conf/default says (Linux: inetdev_init copies the struct)."""
+    to.forwarding = source.forwarding
+    to.mc_forwarding = source.mc_forwarding
+    to.accept_local = source.accept_local
+    to.rp_filter = source.rp_filter
+    to.accept_redirects = source.accept_redirects
+    to.secure_redirects = source.secure_redirects
+    to.send_redirects = source.send_redirects
+    to.shared_media = source.shared_media
+    to.accept_source_route = source.accept_source_route
+    to.route_localnet = source.route_localnet
+    to.log_martians = source.log_martians
+    to.proxy_arp = source.proxy_arp
+    to.arp_accept = source.arp_accept
+    to.arp_announce = source.arp_announce
+    to.arp_ignore = source.arp_ignore
+    to.arp_filter = source.arp_filter
+    to.arp_notify = source.arp_notify
+    to.drop_gratuitous_arp = source.drop_gratuitous_arp
+    to.drop_unicast_in_l2_multicast = source.drop_unicast_in_l2_multicast
+    to.promote_secondaries = source.promote_secondaries
+    to.ignore_routes_with_linkdown = source.ignore_routes_with_linkdown
+    to.bc_forwarding = source.bc_forwarding
+
+
 class InDevice:
     """Linux: struct in_device. mc_list: joined group -> number of joins."""
 

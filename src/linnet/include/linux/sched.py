@@ -5,6 +5,8 @@ Every sys_* takes the calling Process first, where Linux has the global `current
 """
 from __future__ import annotations
 
+from mypy_extensions import mypyc_attr
+
 from linnet.include.net.net_namespace import Net
 from linnet.kernel.file import FdTable
 
@@ -13,6 +15,7 @@ CAP_NET_ADMIN = 'CAP_NET_ADMIN'
 CAP_NET_RAW = 'CAP_NET_RAW'
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Process:
     """A program on a host: its namespace, its descriptors, its name. privileged: it has every capability (root)."""
 

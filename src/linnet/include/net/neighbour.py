@@ -54,6 +54,7 @@ class NeighParms:
         self.retrans_time: i64 = 1_000_000_000
         self.base_reachable_time: i64 = 30_000_000_000
         self.reachable_time: i64 = 30_000_000_000  # drawn anew between 0.5 and 1.5 of the base
+        self.reachable_base: i64 = 0  # the base it was drawn of: another is in force at once
         self.delay_probe_time: i64 = 5_000_000_000
         self.gc_staletime: i64 = 60_000_000_000
         self.queue_len_bytes: i64 = 212992

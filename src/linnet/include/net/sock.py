@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """struct socket and struct sock, and the tables through which the layers call each other downwards.
 
-    program -> sys_*(net/socket.py) -> Socket.ops (ProtoOps: inet_stream_ops ...) -> Sock.sk_prot (Proto: tcp_prot ...) -> transport
+    program -> sys_* (net/socket.py) -> Socket.ops (ProtoOps: inet_stream_ops) -> Sock.sk_prot (Proto: tcp_prot) -> transport
 
 A Socket is the BSD half that a file descriptor refers to; a Sock is the protocol's half. Each table is a small native base
 class that the owner of the functions subclasses. Buffer sizes in bytes, time-outs in ns.

@@ -12,14 +12,17 @@ from linnet.include.linux.skbuff import SkBuff
 
 
 def flow_hash(net_secret: i64, saddr: i64, daddr: i64, ports: i64, protocol: i64) -> i64:
-    """31 bits that depend on all of it (multiply and fold; for spreading load, not against attackers)."""
-    h = (saddr * 0x9E3779B1 + net_secret) & 0xFFFFFFFF
-    h = ((h ^ daddr) * 0x85EBCA77) & 0xFFFFFFFF
+    """32 bits that depend on all of it (multiply and fold; for spreading load, not against attackers).
+
+    Multipliers have 31 bits, so that no product of them with 32 bits leaves an i64.
+    """
+    h = (saddr * 0x4F1BBCDD + net_secret) & 0xFFFFFFFF
+    h = ((h ^ daddr) * 0x45EBCA77) & 0xFFFFFFFF
     h ^= h >> 15
-    h = ((h ^ ports) * 0xC2B2AE3D) & 0xFFFFFFFF
-    h = ((h ^ protocol) * 0x27D4EB2F) & 0xFFFFFFFF
+    h = ((h ^ ports) * 0x42B2AE3D) & 0xFFFFFFFF
     h ^= h >> 13
-    return h & 0x7FFFFFFF
+    h = ((h ^ protocol) * 0x27D4EB2F) & 0xFFFFFFFF
+    return h ^ (h >> 16)
 
 
 def skb_get_hash(skb: SkBuff, net_secret: i64) -> i64:
@@ -37,6 +40,6 @@ def netdev_pick_tx(dev: NetDevice, skb: SkBuff) -> NetdevQueue:
     if dev.real_num_tx_queues > 1:
         index = dev.netdev_ops.ndo_select_queue(dev, skb)
         if index < 0:
-            index = (skb_get_hash(skb, dev.net.hash_mix) * dev.real_num_tx_queues) >> 31
+            index = (skb_get_hash(skb, dev.net.hash_mix) * dev.real_num_tx_queues) >> 32
     skb.queue_mapping = index
     return netdev_get_tx_queue(dev, index)

@@ -137,7 +137,7 @@ def neigh_table_init(tbl: NeighTable) -> None:
     tbl.output_direct = NeighDirectOutput()
     tbl.output_blackhole = NeighBlackhole()
     now = tbl.net.clock.now
-    tbl.parms.reachable_time = neigh_rand_reach_time(tbl.net, tbl.parms.base_reachable_time)
+    neigh_draw_reachable_time(tbl.net, tbl.parms)
     tbl.last_flush = now
     tbl.last_rand = now
     timer = NeighGcTimer(tbl)
@@ -150,6 +150,20 @@ def neigh_rand_reach_time(net: Net, base: i64) -> i64:
     if base <= 0:
         return 0
     return i64(net.random.below(int(base))) + (base >> 1)
+
+
+def neigh_draw_reachable_time(net: Net, p: NeighParms) -> None:
+    """Draw the parameters' reachable time anew."""
+    p.reachable_base = p.base_reachable_time
+    p.reachable_time = neigh_rand_reach_time(net, p.base_reachable_time)
+
+
+def neigh_reachable_time(n: Neighbour) -> i64:
+    """How long n is REACHABLE without being heard of, in ns; a new base (sysctl) counts at once."""
+    p = n.parms
+    if p.reachable_base != p.base_reachable_time:
+        neigh_draw_reachable_time(n.tbl.net, p)
+    return p.reachable_time
 
 
 def neigh_parms_alloc(dev: NetDevice, tbl: NeighTable) -> NeighParms:
@@ -168,7 +182,7 @@ def neigh_parms_alloc(dev: NetDevice, tbl: NeighTable) -> NeighParms:
     parms.proxy_qlen = default.proxy_qlen
     parms.proxy_delay = default.proxy_delay
     parms.anycast_delay = default.anycast_delay
-    parms.reachable_time = neigh_rand_reach_time(tbl.net, parms.base_reachable_time)
+    neigh_draw_reachable_time(tbl.net, parms)
     tbl.dev_parms[int(dev.ifindex)] = parms
     return parms
 
@@ -297,9 +311,9 @@ def neigh_periodic_work(tbl: NeighTable) -> None:
     now = tbl.net.clock.now
     if now > tbl.last_rand + RAND_PERIOD:
         tbl.last_rand = now
-        tbl.parms.reachable_time = neigh_rand_reach_time(tbl.net, tbl.parms.base_reachable_time)
+        neigh_draw_reachable_time(tbl.net, tbl.parms)
         for parms in tbl.dev_parms.values():
-            parms.reachable_time = neigh_rand_reach_time(tbl.net, parms.base_reachable_time)
+            neigh_draw_reachable_time(tbl.net, parms)
     if i64(len(tbl.hash)) >= tbl.gc_thresh1:
         for key, n in list(tbl.hash.items()):
             if (n.nud_state & (NUD_PERMANENT | NUD_IN_TIMER)) != 0:
@@ -436,7 +450,7 @@ def neigh_timer_handler(n: Neighbour) -> None:
     p = n.parms
     expires: i64 = now + NSEC_PER_SEC
     if (state & NUD_REACHABLE) != 0:
-        if now <= n.confirmed + p.reachable_time:
+        if now <= n.confirmed + neigh_reachable_time(n):
             expires = n.confirmed + p.reachable_time
         elif now <= n.used + p.delay_probe_time:
             n.nud_state = NUD_DELAY
@@ -452,7 +466,7 @@ def neigh_timer_handler(n: Neighbour) -> None:
             n.nud_state = NUD_REACHABLE
             n.updated = now
             neigh_connect(n)
-            expires = n.confirmed + p.reachable_time
+            expires = n.confirmed + neigh_reachable_time(n)
         else:
             n.nud_state = NUD_PROBE
             n.updated = now
@@ -604,7 +618,7 @@ def __neigh_update_locked(n: Neighbour, lladdr: bytes | None, new: i64, flags: i
             n.probes = 0
         n.nud_state = new
         if (new & NUD_IN_TIMER) != 0:
-            neigh_add_timer(n, now + (n.parms.reachable_time if (new & NUD_REACHABLE) != 0 else 0))
+            neigh_add_timer(n, now + (neigh_reachable_time(n) if (new & NUD_REACHABLE) != 0 else 0))
     if changed:
         n.ha = ha
         n.hh = b''

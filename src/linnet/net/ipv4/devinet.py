@@ -15,7 +15,14 @@ from mypy_extensions import i64
 from linnet.include.linux.errno import EADDRNOTAVAIL, EEXIST, EINVAL, ENODEV
 from linnet.include.linux.if_ether import ARPHRD_ETHER, ARPHRD_LOOPBACK, mac_ntoa
 from linnet.include.linux.inet import in_ntoa, ipv4_is_lbcast, ipv4_is_loopback, ipv4_is_multicast, ipv4_is_zeronet
-from linnet.include.linux.inetdevice import IFA_F_SECONDARY, InDevice, InIfaddr, __in_dev_get_rcu, inet_ifa_match
+from linnet.include.linux.inetdevice import (
+    IFA_F_SECONDARY,
+    InDevice,
+    InIfaddr,
+    __in_dev_get_rcu,
+    inet_ifa_match,
+    ipv4_devconf_copy,
+)
 from linnet.include.linux.netdevice import (
     IFF_ALLMULTI,
     IFF_BROADCAST,
@@ -45,6 +52,7 @@ from linnet.include.net.net_namespace import Net
 def inetdev_init(dev: NetDevice) -> InDevice:
     """Give dev its IPv4 half.  Linux: net/ipv4/devinet.c."""
     in_dev = InDevice(dev)
+    ipv4_devconf_copy(in_dev.cnf, dev.net.ipv4.devconf_dflt)
     dev.in_dev = in_dev
     return in_dev
 
@@ -146,7 +154,8 @@ def _remove_ifa(net: Net, in_dev: InDevice, ifa: InIfaddr) -> None:
 def inet_addr_add(dev: NetDevice, addr: i64, prefixlen: i64, broadcast: i64 = 0, peer: i64 = 0, scope: i64 = -1) -> int:
     """`ip addr add ADDR/PREFIXLEN brd BROADCAST dev DEV`: 0 or a negative errno.
 
-    broadcast -1: the last address of the subnet where it has one (`brd +`); 0: none is shown (the subnet's last is one all the same). peer: of a point-to-point link.
+    broadcast -1: the last address of the subnet where it has one (`brd +`); 0: none is shown (the subnet's last is one all the
+    same). peer: of a point-to-point link.
     scope -1: host for 127/8, else universe.  Linux: inet_rtm_newaddr, net/ipv4/devinet.c.
     """
     in_dev = __in_dev_get_rcu(dev)

@@ -170,11 +170,6 @@ def inet_addr_type_table(net: Net, addr: i64, tb_id: int) -> i64:
     return __inet_dev_addr_type(net, None, addr, tb_id)
 
 
-def inet_dev_addr_type(net: Net, dev: NetDevice, addr: i64) -> i64:
-    """The same, of addresses of this device.  Linux: net/ipv4/fib_frontend.c."""
-    return __inet_dev_addr_type(net, dev, addr, RT_TABLE_LOCAL)
-
-
 def inet_addr_type_dev_table(net: Net, dev: NetDevice, addr: i64) -> i64:
     """The same, by the local table that goes with dev.  Linux: net/ipv4/fib_frontend.c; there are no VRFs here."""
     return __inet_dev_addr_type(net, None, addr, RT_TABLE_LOCAL)

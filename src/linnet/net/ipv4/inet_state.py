@@ -10,6 +10,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from linnet.include.linux.socket import SOCK_STREAM
 from linnet.include.net.inet_sock import InetSock
 from linnet.include.net.sock import SOCK_DEAD, Sock
 from linnet.include.net.tcp_states import TCP_CLOSE
@@ -35,7 +36,7 @@ def inet_sock_destruct(sk: Sock) -> None:
     """The last reference to an IPv4 sock went: free what still hangs on it.  Linux: net/ipv4/af_inet.c."""
     sk_purge_queues(sk)
     sk_mem_reclaim_final(sk)
-    if sk.sk_type == 1 and sk.sk_state != TCP_CLOSE:
+    if sk.sk_type == SOCK_STREAM and sk.sk_state != TCP_CLOSE:
         return  # Linux warns; a stream sock that is destroyed was closed before
     if (sk.sk_flags & SOCK_DEAD) == 0 and sk.sk_socket is not None:
         return

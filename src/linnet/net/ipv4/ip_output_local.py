@@ -19,7 +19,6 @@ from linnet.include.linux.inet import (
     IP_PMTUDISC_INTERFACE,
     IP_PMTUDISC_PROBE,
     IP_PMTUDISC_WANT,
-    ipv4_is_multicast,
 )
 from linnet.include.linux.ip import IP_DF, IPSKB_FORWARDED, ip_ihl, iphdr_build
 from linnet.include.linux.netfilter import NF_INET_LOCAL_OUT, NFPROTO_IPV4, nf_hook
@@ -56,20 +55,9 @@ def ip_send_check(skb: SkBuff) -> None:
     skb.head = head[:at + 10] + check.to_bytes(2, 'big') + head[at + 12:]
 
 
-def ip_store_header(skb: SkBuff, header: bytes) -> None:
-    """Put another IP header of the same length in the place of skb's."""
-    at = skb.network_header
-    skb.head = skb.head[:at] + header + skb.head[at + len(header):]
-
-
 def ip_sk_accept_pmtu(inet: InetSock) -> bool:
     """Does this socket believe what ICMP says of the path MTU?  Linux: include/net/ip.h."""
     return inet.pmtudisc != IP_PMTUDISC_INTERFACE and inet.pmtudisc != 5  # IP_PMTUDISC_OMIT
-
-
-def ip_sk_use_pmtu(inet: InetSock) -> bool:
-    """Does it send no more than the path MTU (rather than the device's)?  Linux: include/net/ip.h."""
-    return inet.pmtudisc < IP_PMTUDISC_PROBE
 
 
 def ip_sk_ignore_df(inet: InetSock) -> bool:
@@ -294,10 +282,3 @@ def ip_build_and_send_pkt(skb: SkBuff, sk: Sock, saddr: i64, daddr: i64, opt: by
     if skb.mark == 0:
         skb.mark = sk.sk_mark
     return ip_local_out_sk(sk, skb)
-
-
-def ip_mc_ttl(inet: InetSock, rt: Rtable, daddr: i64) -> i64:
-    """The TTL of a datagram: IP_MULTICAST_TTL's to a group, else the unicast one."""
-    if ipv4_is_multicast(daddr):
-        return inet.mc_ttl
-    return ip_select_ttl(inet, rt)

@@ -8,6 +8,7 @@ from linnet.include.net.net_namespace import Net
 from linnet.include.net.snmp import MIB_NAMES, TCP_MIB_CURRESTAB
 from linnet.include.net.sock import Sock
 from linnet.include.net.tcp_states import TCP_NEW_SYN_RECV, TCP_TIME_WAIT
+from linnet.net.ipv4.inet_fragment import Fqdir
 
 RTO_MIN_MS: Final = 200
 RTO_MAX_MS: Final = 120_000
@@ -114,10 +115,12 @@ def sockstat_seq_show(net: Net) -> str:
     allocated = 0 if tcp is None else int(tcp.sockets_allocated)
     tcp_mem = 0 if tcp is None else int(tcp.memory_allocated)
     udp_mem = 0 if udp is None else int(udp.memory_allocated)
+    frags = ipv4.ip_frags
+    queues, memory = (len(frags.queues), int(frags.mem)) if isinstance(frags, Fqdir) else (0, 0)
     return (f'sockets: used {int(net.core.sock_inuse)}\n'
             f'TCP: inuse {tcp_inuse(net)} orphan {orphans} tw {int(ipv4.tcp_death_row_tw_count)} '
             f'alloc {allocated} mem {tcp_mem}\n'
             f'UDP: inuse {table_len(ipv4.udp_table)} mem {udp_mem}\n'
             'UDPLITE: inuse 0\n'
             f'RAW: inuse {table_len(ipv4.raw_v4_hash)}\n'
-            'FRAG: inuse 0 memory 0\n')
+            f'FRAG: inuse {queues} memory {memory}\n')

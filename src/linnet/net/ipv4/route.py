@@ -136,11 +136,6 @@ def rt_dst_alloc(dev: NetDevice, flags: i64, type: i64) -> Ipv4Rtable:
     return rt
 
 
-def rt_cache_valid(rt: Rtable | None) -> bool:
-    """Can a cached route still be used?  Linux: net/ipv4/route.c."""
-    return rt is not None and rt.obsolete >= 0 and rt.rt_genid == rt.dev.net.ipv4.rt_genid
-
-
 # -- exceptions: what is known of one destination
 
 

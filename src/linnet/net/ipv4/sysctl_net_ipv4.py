@@ -139,8 +139,8 @@ CONF_ALL: Final = (
 CONF_DEV: Final = (
     'mc_forwarding', 'accept_local', 'rp_filter', 'accept_redirects', 'secure_redirects', 'send_redirects', 'shared_media',
     'accept_source_route', 'route_localnet', 'log_martians', 'proxy_arp', 'arp_accept', 'arp_announce', 'arp_ignore',
-    'arp_filter', 'arp_notify', 'drop_gratuitous_arp', 'drop_unicast_in_l2_multicast', 'promote_secondaries', 'ignore_routes_with_linkdown',
-    'bc_forwarding',
+    'arp_filter', 'arp_notify', 'drop_gratuitous_arp', 'drop_unicast_in_l2_multicast', 'promote_secondaries',
+    'ignore_routes_with_linkdown', 'bc_forwarding',
 )
 
 # neigh/DEV: name, attribute of NeighParms, ns in a unit of the file (0: a plain number)
@@ -208,6 +208,7 @@ class CtlForward(CtlTable):
         ipv4.sysctl_ip_forward = on
         if changed:
             ipv4.sysctl_accept_redirects = 0 if on != 0 else 1
+            ipv4.devconf_dflt.forwarding = -1
             for dev in self.net.dev_base:
                 in_dev = dev.in_dev
                 if in_dev is not None:
@@ -238,6 +239,27 @@ class CtlDevForwarding(CtlTable):
             return -EINVAL
         in_dev.cnf.forwarding = on
         self.dev.net.ipv4.rt_genid += 1
+        return 0
+
+
+class CtlDefaultForwarding(CtlTable):
+    """conf/default/forwarding: what new devices start with, until ip_forward is written."""
+
+    def __init__(self, net: Net) -> None:
+        super().__init__()
+        self.net = net
+
+    def read(self) -> str:
+        """As ip_forward, where it was not set by itself."""
+        own = self.net.ipv4.devconf_dflt.forwarding
+        return str(int(self.net.ipv4.sysctl_ip_forward if own < 0 else own))
+
+    def write(self, value: str) -> int:
+        """-EINVAL where it is no number."""
+        on = parse_int(value.strip())
+        if on is None:
+            return -EINVAL
+        self.net.ipv4.devconf_dflt.forwarding = on
         return 0
 
 
@@ -336,6 +358,9 @@ def sysctl_ipv4_init(net: Net) -> None:
     registry.register('net.ipv4.conf.all.forwarding', CtlForward(net))
     for name, high in CONF_ALL:
         registry.register('net.ipv4.conf.all.' + name, CtlDevInt(net, ipv4, 'sysctl_' + name, 0, high))
+    for name in CONF_DEV:
+        registry.register('net.ipv4.conf.default.' + name, CtlInt(ipv4.devconf_dflt, name))
+    registry.register('net.ipv4.conf.default.forwarding', CtlDefaultForwarding(net))
     registry.register('net.ipv4.tcp_congestion_control', CtlCongestionControl(net))
     registry.register('net.ipv4.tcp_available_congestion_control', CtlAvailableCongestionControl(net))
     registry.register('net.ipv4.tcp_allowed_congestion_control', CtlAvailableCongestionControl(net))

@@ -50,7 +50,7 @@ from linnet.include.net.tcp import (
 )
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT
 from linnet.net.core.request_sock import reqsk_put
-from linnet.net.core.sock import sock_put
+from linnet.net.core.sock import __sk_dst_check, sock_put
 from linnet.net.ipv4.icmp import icmp_err_convert
 from linnet.net.ipv4.inet_connection_sock import (
     inet_csk_reqsk_queue_drop,
@@ -62,6 +62,7 @@ from linnet.net.ipv4.inet_hashtables import __inet_lookup_established, __inet_lo
 from linnet.net.ipv4.inet_timewait_sock import inet_twsk_put
 from linnet.net.ipv4.ip_output_local import ip_dont_fragment, ip_sk_accept_pmtu
 from linnet.net.ipv4.ip_sockglue import ip_icmp_error
+from linnet.net.ipv4.route import ip_do_redirect
 from linnet.net.ipv4.tcp import tcp_done
 from linnet.net.ipv4.tcp_input_ack import tcp_set_rto
 from linnet.net.ipv4.tcp_input_loss import tcp_simple_retransmit
@@ -177,7 +178,12 @@ def tcp_v4_err_known(sk: TcpSock, skb: SkBuff, type: i64, code: i64, info: i64, 
     """An error about a segment of sk that is out: the second half of Linux's tcp_v4_err."""
     owned = sock_owned_by_user(sk)
     err: i64 = EHOSTUNREACH
-    if type == ICMP_REDIRECT or type == ICMP_SOURCE_QUENCH:
+    if type == ICMP_REDIRECT:
+        dst = __sk_dst_check(sk, 0)
+        if dst is not None and not owned:
+            ip_do_redirect(dst, sk, skb)
+        return
+    if type == ICMP_SOURCE_QUENCH:
         return
     if type == ICMP_PARAMETERPROB:
         err = EPROTO

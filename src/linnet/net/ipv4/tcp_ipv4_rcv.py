@@ -13,7 +13,18 @@ from mypy_extensions import i64
 
 from linnet.include.linux.inet import IPPROTO_TCP
 from linnet.include.linux.ip import ip_ihl
-from linnet.include.linux.skbuff import CHECKSUM_PARTIAL, CHECKSUM_UNNECESSARY, PACKET_HOST, SkbDestructor, SkBuff
+from linnet.include.linux.skbuff import (
+    CHECKSUM_PARTIAL,
+    CHECKSUM_UNNECESSARY,
+    MAX_SKB_FRAGS,
+    PACKET_HOST,
+    SIZEOF_SK_BUFF,
+    SIZEOF_SKB_SHARED_INFO,
+    SkbDestructor,
+    SkbFrag,
+    SkBuff,
+    skb_headlen,
+)
 from linnet.include.linux.unaligned import get_be16, get_be32
 from linnet.include.net.checksum import csum_fold, csum_tcpudp_nofold
 from linnet.include.net.dropreason import (
@@ -29,6 +40,7 @@ from linnet.include.net.inet_timewait_sock import InetTimewaitSock
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.request_sock import RequestSock
 from linnet.include.net.snmp import (
+    LINUX_MIB_TCPBACKLOGCOALESCE,
     LINUX_MIB_TCPBACKLOGDROP,
     LINUX_MIB_TCPMINTTLDROP,
     NET_INC_STATS,
@@ -37,7 +49,18 @@ from linnet.include.net.snmp import (
     TCP_MIB_INSEGS,
 )
 from linnet.include.net.sock import Sock, sock_net
-from linnet.include.net.tcp import TCPHDR_FIN, TCPHDR_SYN, U32, TcpSock
+from linnet.include.net.tcp import (
+    TCPHDR_ACK,
+    TCPHDR_CWR,
+    TCPHDR_ECE,
+    TCPHDR_FIN,
+    TCPHDR_PSH,
+    TCPHDR_RST,
+    TCPHDR_SYN,
+    TCPHDR_URG,
+    U32,
+    TcpSock,
+)
 from linnet.include.net.tcp_states import TCP_ESTABLISHED, TCP_LISTEN, TCP_NEW_SYN_RECV, TCP_TIME_WAIT
 from linnet.include.trace.events.tcp import trace_tcp_bad_csum
 from linnet.net.core.request_sock import reqsk_put
@@ -141,9 +164,61 @@ def tcp_v4_checksum_bad(skb: SkBuff) -> bool:
     return False
 
 
+def tcp_backlog_coalesce(sk: TcpSock, tail: SkBuff, skb: SkBuff) -> bool:
+    """Merge skb into the last segment of the backlog, which it follows and equals but for data and ACK: one to process, not two.
+
+    Part of Linux's tcp_add_backlog.  Timestamps change only by the millisecond, so in bursts they are equal too.
+    """
+    flags = skb.tcp_flags
+    if (tail.end_seq != skb.seq or tail.tos != skb.tos or tail.users != 1
+            or ((tail.tcp_flags | flags) & (TCPHDR_SYN | TCPHDR_RST | TCPHDR_URG)) != 0
+            or (tail.tcp_flags & flags & TCPHDR_ACK) == 0
+            or ((tail.tcp_flags ^ flags) & (TCPHDR_ECE | TCPHDR_CWR)) != 0
+            or (tail.tcp_flags & TCPHDR_FIN) != 0
+            or tail.tcp_doff != skb.tcp_doff):
+        return False
+    doff = skb.tcp_doff
+    at = skb.transport_header
+    tail_at = tail.transport_header
+    if skb.head[at + 20:at + doff] != tail.head[tail_at + 20:tail_at + doff]:
+        return False
+    more = skb.len - doff
+    # the larger one's segment size, for the estimate of the peer's MSS
+    size = skb.gso_size if skb.gso_size != 0 else more
+    tail_size = tail.gso_size if tail.gso_size != 0 else tail.len - doff
+    if more > 0:
+        frags = tail.frags
+        if len(frags) + len(skb.frags) >= MAX_SKB_FRAGS:
+            return False
+        linear = skb_headlen(skb) - doff
+        if linear > 0:
+            frags.append(SkbFrag(skb.head, skb.data + doff, linear))
+        frags.extend(skb.frags)
+        tail.len += more
+        tail.data_len += more
+        delta = skb.truesize - SIZEOF_SK_BUFF - SIZEOF_SKB_SHARED_INFO
+        if delta < more:
+            delta = more
+        tail.truesize += delta
+        sk.sk_backlog_len += delta
+    tail.end_seq = skb.end_seq
+    if ((skb.ack_seq - tail.ack_seq) & 0x80000000) == 0:
+        tail.ack_seq = skb.ack_seq
+        tail.window = skb.window
+    tail.tcp_flags |= flags & (TCPHDR_FIN | TCPHDR_PSH)
+    tail.gso_segs = (tail.gso_segs if tail.gso_segs > 1 else 1) + (skb.gso_segs if skb.gso_segs > 1 else 1)
+    tail.gso_size = size if size > tail_size else tail_size
+    NET_INC_STATS(sock_net(sk), LINUX_MIB_TCPBACKLOGCOALESCE)
+    consume_skb(skb)
+    return True
+
+
 def tcp_add_backlog(sk: TcpSock, skb: SkBuff) -> bool:
     """Let skb wait until the program lets go of sk. True: no room, it was dropped.  Linux: net/ipv4/tcp_ipv4.c."""
-    skb.dst = None  # as in Linux: what waits remembers no route, so a SYN-ACK from the backlog leaves sk_rx_dst unset
+    skb.dst = None  # the route may have gone when its turn comes
+    tail = sk.sk_backlog.prev
+    if tail is not None and tcp_backlog_coalesce(sk, tail, skb):
+        return False
     limit = sk.sk_rcvbuf + (sk.sk_sndbuf >> 1) + 64 * 1024
     if sk_add_backlog(sk, skb, limit) != 0:
         NET_INC_STATS(sock_net(sk), LINUX_MIB_TCPBACKLOGDROP)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""veth and lo: what passes, as what, and what does not."""
+"""veth: what passes, as what, and what does not."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from helpers.devices import Sink, bare_net, bare_world, frame
-from linnet.drivers.net.loopback import loopback_net_init
 from linnet.drivers.net.veth import veth_newlink
-from linnet.include.linux.if_ether import ETH_BROADCAST, ETH_P_IP
+from linnet.include.linux.if_ether import ETH_BROADCAST
 from linnet.include.linux.netdevice import IFF_RUNNING, NetDevice
 from linnet.include.linux.skbuff import (
     CHECKSUM_PARTIAL,
@@ -148,20 +147,3 @@ def test_taken_apart(pair: tuple[NetDevice, NetDevice]) -> None:
     unregister_netdevice(b)
     dev_queue_xmit(frame(a, b'x', b.dev_addr))
     assert a.stats.tx_dropped == 1
-
-
-def test_lo_receives_what_it_sends(world: World) -> None:
-    net = bare_net(world)
-    loopback_net_init(net)
-    lo = net.loopback_dev
-    assert lo is not None
-    dev_open(lo)
-    sink = Sink(ETH_P_IP)
-    dev_add_pack(net, sink)
-    dev_queue_xmit(frame(lo, bytes(65536), lo.dev_addr))
-    assert [(len(data), kind) for data, kind, _ in sink.got] == [(65536, PACKET_HOST)]
-    assert lo.ifindex == 1
-    # without the header, as Linux counts on lo
-    assert (lo.stats.tx_packets, lo.stats.rx_packets, lo.stats.tx_bytes) == (1, 1, 65536)
-    assert lo.qdisc is not None
-    assert lo.qdisc.id == 'noqueue'

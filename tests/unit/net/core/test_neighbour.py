@@ -297,3 +297,19 @@ def test_tcp_progress_vouches_for_the_neighbour() -> None:
     pair.world.trace.subscribe(Count())
     pair.run(chat, until=400 * SEC)
     assert asked == []
+
+
+def test_new_reachable_time_counts_at_once() -> None:
+    bench = Bench()
+    assert bench.net.sysctl.set('net.ipv4.neigh.eth0.base_reachable_time_ms', '2000') == 0
+    assert bench.net.sysctl.set('net.ipv4.neigh.eth0.delay_first_probe_time', '1') == 0
+    n = send(bench, '10.0.0.2')
+    bench.arp_in(2, PEER, '10.0.0.2', '10.0.0.1')
+    assert n.nud_state == NUD_REACHABLE
+    bench.run(3.1)
+    assert n.nud_state == NUD_STALE
+    bench.arps()
+    start = int(bench.world.clock.now)
+    send(bench, '10.0.0.2')
+    bench.run(5)
+    assert [(ms - start // MS, dst) for ms, _, _, _, dst in bench.arps()] == [(1000, PEER), (2000, PEER), (3000, PEER)]

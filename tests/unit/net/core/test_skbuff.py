@@ -58,7 +58,8 @@ def fragments(draw: st.DrawFn) -> list[tuple[bytes, int, int]]:
     return pages
 
 
-OPS = st.lists(st.tuples(st.sampled_from(['push', 'pull', 'may_pull', 'trim', 'frag', 'clone', 'split']), st.integers(0, 120)), max_size=12)
+KINDS = st.sampled_from(['push', 'pull', 'may_pull', 'trim', 'frag', 'clone', 'split'])
+OPS = st.lists(st.tuples(KINDS, st.integers(0, 120)), max_size=12)
 
 
 def holds(skb: SkBuff, model: bytes) -> None:
@@ -285,7 +286,9 @@ def test_trimming_voids_the_devices_sum(world: World) -> None:
     skbuff.kfree_skb(skb)
 
 
-@pytest.mark.parametrize(('size', 'truesize'), [(0, 960), (320, 960), (384, 960), (385, 256 + 1024), (1500, 256 + 2048), (9000, 256 + 16384)])
+@pytest.mark.parametrize(('size', 'truesize'), [
+    (0, 960), (320, 960), (384, 960), (385, 256 + 1024), (1500, 256 + 2048), (9000, 256 + 16384),
+])
 def test_truesize_is_what_linux_allocates(world: World, size: int, truesize: int) -> None:
     skb = skbuff.alloc_skb(world, size)
     assert skb.truesize == truesize

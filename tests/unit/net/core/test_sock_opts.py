@@ -14,7 +14,7 @@ from linnet.net import socket as sys
     (s.SO_DONTROUTE, 1, 1), (s.SO_PRIORITY, 6, 6), (s.SO_MARK, 42, 42), (s.SO_TIMESTAMP, 1, 1), (s.SO_TIMESTAMPNS, 1, 1),
     (s.SO_RCVLOWAT, 0, 1), (s.SO_RCVLOWAT, 77, 77), (s.SO_SNDBUF, 10000, 20000), (s.SO_RCVBUF, 10000, 20000),
     (s.SO_SNDBUF, 1, 4608), (s.SO_RCVBUF, 0, 2304), (s.SO_SNDBUF, 10**9, 2 * 212992), (s.SO_RCVBUF, -1, 2 * 212992),
-    (s.SO_BUSY_POLL, 5, 0), (s.SO_BSDCOMPAT, 1, 0),
+    (s.SO_BUSY_POLL, 5, 5), (s.SO_BSDCOMPAT, 1, 0),
     (s.SO_ZEROCOPY, 1, 1), (s.SO_RXQ_OVFL, 1, 1), (s.SO_NO_CHECK, 1, 1), (s.SO_MAX_PACING_RATE, 5000, 5000),
 ])
 def test_set_and_read(option: int, given: int, read: int) -> None:
@@ -25,8 +25,9 @@ def test_set_and_read(option: int, given: int, read: int) -> None:
 
 
 @pytest.mark.parametrize(('option', 'value', 'error'), [
-    (s.SO_TYPE, 1, 'ENOPROTOOPT'), (s.SO_ERROR, 1, 'ENOPROTOOPT'), (s.SO_PROTOCOL, 1, 'ENOPROTOOPT'), (s.SO_DOMAIN, 1, 'ENOPROTOOPT'),
-    (s.SO_ACCEPTCONN, 1, 'ENOPROTOOPT'), (s.SO_SNDLOWAT, 1, 'ENOPROTOOPT'), (9999, 1, 'ENOPROTOOPT'), (s.SO_REUSEADDR, b'123', 'EINVAL'),
+    (s.SO_TYPE, 1, 'ENOPROTOOPT'), (s.SO_ERROR, 1, 'ENOPROTOOPT'), (s.SO_PROTOCOL, 1, 'ENOPROTOOPT'),
+    (s.SO_DOMAIN, 1, 'ENOPROTOOPT'), (s.SO_ACCEPTCONN, 1, 'ENOPROTOOPT'), (s.SO_SNDLOWAT, 1, 'ENOPROTOOPT'),
+    (9999, 1, 'ENOPROTOOPT'), (s.SO_REUSEADDR, b'123', 'EINVAL'),
     (s.SO_LINGER, 1, 'EINVAL'), (s.SO_RCVTIMEO, 1, 'EINVAL'), (s.SO_RCVTIMEO, bytes(8) + (10**6).to_bytes(8, 'little'), 'EDOM'),
     (s.SO_BINDTODEVICE, b'nonesuch\0', 'ENODEV'), (s.SO_PASSCRED, 1, 'EOPNOTSUPP'), (s.SO_BUSY_POLL, -1, 'EINVAL'),
 ])
@@ -39,7 +40,8 @@ def test_refused(option: int, value: int | bytes, error: str) -> None:
 def test_what_a_socket_is() -> None:
     host = Alone()
     fd = host.socket(s.SOCK_DGRAM)
-    for option, value in ((s.SO_TYPE, 2), (s.SO_PROTOCOL, 17), (s.SO_DOMAIN, 2), (s.SO_ACCEPTCONN, 0), (s.SO_ERROR, 0), (s.SO_SNDLOWAT, 1)):
+    for option, value in ((s.SO_TYPE, 2), (s.SO_PROTOCOL, 17), (s.SO_DOMAIN, 2), (s.SO_ACCEPTCONN, 0), (s.SO_ERROR, 0),
+                          (s.SO_SNDLOWAT, 1)):
         assert host.getopt(fd, s.SOL_SOCKET, option) == value
     assert host.getopt(host.server(80), s.SOL_SOCKET, s.SO_ACCEPTCONN) == 1
     with fails('ENOPROTOOPT'):
@@ -113,3 +115,42 @@ def test_bind_to_device() -> None:
         sys.sys_getsockopt(pair.a.process, fd, s.SOL_SOCKET, s.SO_BINDTODEVICE, 4)
     pair.a.setopt(fd, s.SOL_SOCKET, s.SO_BINDTODEVICE, b'\0')
     assert sys.sys_getsockopt(pair.a.process, fd, s.SOL_SOCKET, s.SO_BINDTODEVICE, 16) == b''
+
+
+@pytest.mark.parametrize(('option', 'scale'), [(s.SO_TIMESTAMP, 1000), (s.SO_TIMESTAMPNS, 1)])
+def test_time_of_arrival(option: int, scale: int) -> None:
+    pair = Pair()
+    fd = pair.b.udp(9)
+    pair.b.setopt(fd, s.SOL_SOCKET, option, 1)
+    pair.world.sched.run(3_500_000_000)
+    pair.a.sendto(pair.a.udp(), b'x', '10.0.0.2', 9)
+    pair.world.sched.run(9_000_000_000)
+    msg = s.Msghdr()
+    assert sys.sys_recvmsg(pair.b.process, fd, msg, 10) == 1
+    stamps = [c.data for c in msg.msg_control if (c.cmsg_level, c.cmsg_type) == (s.SOL_SOCKET, option)]
+    assert len(stamps) == 1
+    ns = int.from_bytes(stamps[0][:8], 'little') * 10**9 + int.from_bytes(stamps[0][8:], 'little') * scale
+    assert 3_500_000_000 <= ns - pair.world.clock.epoch_ns < 3_600_000_000
+
+
+def test_linger_waits_for_the_peer_and_without_time_resets() -> None:
+    pair = Pair()
+    fd_a, fd_b = pair.connected()
+    pair.b.setopt(fd_b, s.SOL_SOCKET, s.SO_RCVBUF, 4096)
+    pair.a.nonblocking(fd_a)
+    with fails('EAGAIN'):
+        while True:
+            pair.a.send(fd_a, bytes(10_000))
+    pair.a.setopt(fd_a, s.SOL_SOCKET, s.SO_LINGER, b'\1\0\0\0\3\0\0\0')
+    start = int(pair.world.clock.now)
+
+    def close() -> int:
+        pair.a.close(fd_a)
+        return int(pair.world.clock.now) - start
+    assert pair.run(close, until=start + 10**10) == [3 * 10**9]  # nobody read: the time runs out
+
+    fd_a, fd_b = pair.connected(81)
+    pair.a.setopt(fd_a, s.SOL_SOCKET, s.SO_LINGER, b'\1\0\0\0\0\0\0\0')
+    pair.a.close(fd_a)
+    with fails('ECONNRESET'):
+        pair.b.recv(fd_b, 1, s.MSG_DONTWAIT)

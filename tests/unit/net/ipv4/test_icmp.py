@@ -223,6 +223,21 @@ def test_redirect_is_heeded() -> None:
     assert host.count('IcmpInRedirects') == 1
 
 
+def test_redirect_of_a_tcp_connection() -> None:
+    host = Bench()
+    host.neighbour('10.0.0.254')
+    host.neighbour('10.0.0.253')
+    host.route('0.0.0.0/0', via='10.0.0.254')
+    fd = host.nonblocking(host.socket())
+    with fails('EINPROGRESS'):
+        host.connect(fd, '192.0.2.1', 80)
+    (syn,) = host.taken()
+    host.give(ip(icmp(5, 1, bytes((10, 0, 0, 253)), syn.data), proto=ICMP, src='10.0.0.254'))
+    assert host.net.ipv4.fib_main is not None
+    (alias,) = host.net.ipv4.fib_main.prefixes[0][0]
+    assert alias.fa_info.fib_nh[0].nh_exceptions[0xC0000201].fnhe_gw == 0x0A0000FD
+
+
 @pytest.mark.parametrize('bad', [
     redirect('10.0.0.253', '192.0.2.1', src='10.0.0.77'),  # not from the gateway in use
     redirect('10.0.0.254', '192.0.2.1'),  # to itself

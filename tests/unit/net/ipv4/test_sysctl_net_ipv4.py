@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from helpers.hosts import Alone, Pair
+from linnet.drivers.net.veth import veth_newlink
 from linnet.include.net.netns.ipv4 import NetnsCore, NetnsIpv4
+from linnet.net.boot import new_net
 from linnet.net.core.dev import unregister_netdevice
 
 NOT_A_NAME_OF_ITS_OWN = {'sysctl_ip_forward', 'sysctl_local_port_range', 'sysctl_tcp_congestion_control'}
@@ -35,8 +37,8 @@ def test_defaults(name: str, value: str) -> None:
     ('net.ipv4.ip_default_ttl', '0', -22), ('net.ipv4.ip_default_ttl', '255', 0), ('net.ipv4.tcp_rmem', '0', -22),
     ('net.ipv4.tcp_rmem', '1 2 3 4', -22), ('net.ipv4.tcp_wmem', '8192', 0), ('net.ipv4.ip_local_port_range', '2000 1000', -22),
     ('net.ipv4.ip_local_port_range', '1000 2000', 0), ('net.ipv4.tcp_congestion_control', 'nonesuch', -2),
-    ('net.ipv4.tcp_available_congestion_control', 'reno', -1), ('net.core.wmem_max', '1', -22), ('net.core.default_qdisc', 'x', -22),
-    ('net.ipv4.nonesuch', '1', -2),
+    ('net.ipv4.tcp_available_congestion_control', 'reno', -1), ('net.core.wmem_max', '1', -22),
+    ('net.core.default_qdisc', 'x', -22), ('net.ipv4.nonesuch', '1', -2),
 ])
 def test_ranges(name: str, value: str, err: int) -> None:
     assert Alone().net.sysctl.set(name, value) == err
@@ -61,6 +63,19 @@ def test_ip_forward_reaches_every_device() -> None:
     assert pair.net_a.ipv4.rt_genid != genid
     sysctl.set('net.ipv4.conf.all.forwarding', '0')
     assert sysctl.get('net.ipv4.conf.eth0.forwarding') == '0'
+
+
+def test_a_new_device_starts_with_the_defaults() -> None:
+    net = Alone().net
+    for name, value in (('conf.default.rp_filter', '2'), ('conf.default.forwarding', '1'), ('neigh.default.ucast_solicit', '7')):
+        assert net.sysctl.set('net.ipv4.' + name, value) == 0
+    peer = new_net(net.world, 'peer')
+    veth_newlink(net, 'eth0', peer, 'eth0')
+    assert net.sysctl.get('net.ipv4.conf.eth0.rp_filter') == '2'
+    assert net.sysctl.get('net.ipv4.conf.eth0.forwarding') == '1'
+    assert net.sysctl.get('net.ipv4.conf.lo.rp_filter') == '0'
+    assert net.sysctl.get('net.ipv4.neigh.eth0.ucast_solicit') == '7'
+    assert peer.sysctl.get('net.ipv4.conf.eth0.rp_filter') == '0'
 
 
 def test_neighbour_times_are_shown_in_their_unit() -> None:

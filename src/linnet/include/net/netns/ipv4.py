@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from mypy_extensions import i64
 
+from linnet.include.linux.inetdevice import Ipv4Devconf
+
 if TYPE_CHECKING:
     from linnet.include.linux.inetdevice import InIfaddr
     from linnet.include.net.dst import DstInput, DstOutput
@@ -58,6 +60,7 @@ class NetnsIpv4:
         self.sysctl_route_min_advmss: i64 = 256
         self.sysctl_route_error_cost: i64 = 1000
         self.sysctl_route_error_burst: i64 = 5000
+        self.devconf_dflt: Ipv4Devconf = Ipv4Devconf()  # conf/default: what a new device starts with
         # ICMP
         self.sysctl_icmp_echo_ignore_all: i64 = 0
         self.sysctl_icmp_echo_ignore_broadcasts: i64 = 1

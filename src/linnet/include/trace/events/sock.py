@@ -3,6 +3,7 @@
 
 Free when nobody listens: one call and one flag. The walk of an interpreted run sees these functions entered.
 """
+
 from __future__ import annotations
 
 from linnet.include.linux.inet import in_ntoa
@@ -14,10 +15,17 @@ def trace_inet_sock_set_state(sk: Sock, oldstate: int, newstate: int) -> None:
     """A connection's state moves."""
     t = sock_net(sk).trace
     if t.enabled:
-        t.emit('sock:inet_sock_set_state', {
-            'sport': int(sk.sk_num), 'dport': int(sk.sk_dport), 'saddr': in_ntoa(int(sk.sk_rcv_saddr)),
-            'daddr': in_ntoa(int(sk.sk_daddr)), 'oldstate': TCP_STATE_NAMES[oldstate], 'newstate': TCP_STATE_NAMES[newstate],
-        })
+        t.emit(
+            'sock:inet_sock_set_state',
+            {
+                'sport': int(sk.sk_num),
+                'dport': int(sk.sk_dport),
+                'saddr': in_ntoa(int(sk.sk_rcv_saddr)),
+                'daddr': in_ntoa(int(sk.sk_daddr)),
+                'oldstate': TCP_STATE_NAMES[oldstate],
+                'newstate': TCP_STATE_NAMES[newstate],
+            },
+        )
 
 
 def trace_sk_data_ready(sk: Sock) -> None:
@@ -45,4 +53,6 @@ def trace_sock_rcvqueue_full(sk: Sock, truesize: int) -> None:
     """A packet finds the receive buffer full."""
     t = sock_net(sk).trace
     if t.enabled:
-        t.emit('sock:sock_rcvqueue_full', {'rmem_alloc': int(sk.sk_rmem_alloc), 'truesize': truesize, 'sk_rcvbuf': int(sk.sk_rcvbuf)})
+        t.emit(
+            'sock:sock_rcvqueue_full', {'rmem_alloc': int(sk.sk_rmem_alloc), 'truesize': truesize, 'sk_rcvbuf': int(sk.sk_rcvbuf)}
+        )

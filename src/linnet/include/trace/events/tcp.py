@@ -3,6 +3,7 @@
 
 Free when nobody listens: one call and one flag. The walk of an interpreted run sees these functions entered.
 """
+
 from __future__ import annotations
 
 from linnet.include.linux.inet import in_ntoa
@@ -14,7 +15,10 @@ from linnet.include.net.tcp import TCP_CA_NAMES, TcpSock
 def sk_fields(sk: Sock) -> dict[str, object]:
     """Who talks to whom."""
     return {
-        'saddr': in_ntoa(int(sk.sk_rcv_saddr)), 'sport': int(sk.sk_num), 'daddr': in_ntoa(int(sk.sk_daddr)), 'dport': int(sk.sk_dport),
+        'saddr': in_ntoa(int(sk.sk_rcv_saddr)),
+        'sport': int(sk.sk_num),
+        'daddr': in_ntoa(int(sk.sk_daddr)),
+        'dport': int(sk.sk_dport),
     }
 
 
@@ -75,10 +79,18 @@ def trace_tcp_probe(sk: TcpSock, skb: SkBuff) -> None:
     t = sock_net(sk).trace
     if t.enabled:
         fields = sk_fields(sk)
-        fields.update({
-            'data_len': int(skb.len), 'snd_nxt': int(sk.snd_nxt), 'snd_una': int(sk.snd_una), 'snd_cwnd': int(sk.snd_cwnd),
-            'ssthresh': int(sk.snd_ssthresh), 'snd_wnd': int(sk.snd_wnd), 'srtt': int(sk.srtt_us >> 3), 'rcv_wnd': int(sk.rcv_wnd),
-        })
+        fields.update(
+            {
+                'data_len': int(skb.len),
+                'snd_nxt': int(sk.snd_nxt),
+                'snd_una': int(sk.snd_una),
+                'snd_cwnd': int(sk.snd_cwnd),
+                'ssthresh': int(sk.snd_ssthresh),
+                'snd_wnd': int(sk.snd_wnd),
+                'srtt': int(sk.srtt_us >> 3),
+                'rcv_wnd': int(sk.rcv_wnd),
+            }
+        )
         t.emit('tcp:tcp_probe', fields)
 
 
