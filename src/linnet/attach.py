@@ -121,11 +121,14 @@ class Attached:
     def run(self) -> None:
         """Serve until every program has ended."""
         patches.sweep()
-        self.world.sched.run_until_done()
+        try:
+            self.world.sched.run_until_done()
+        finally:
+            self.runtime.restore()
 
     def close(self) -> None:
-        """End the programs, let go of the device."""
-        self.world.sched.kill_all()
+        """End the programs, which may still say goodbye to their peers, and let go of the device."""
+        self.runtime.end()
         for tap in self.taps:
             tap.close()
         self.dev.netdev_ops.ndo_stop(self.dev)

@@ -18,12 +18,14 @@ from __future__ import annotations
 import random
 import runpy
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from linnet import topology, units
+from linnet._pure import build
 from linnet.drivers.net.pcap import PcapTap
 from linnet.drivers.net.veth import veth_newlink
 from linnet.drivers.net.wire import WireParams, wire_newlink, wire_set_params
@@ -34,12 +36,16 @@ from linnet.include.net.ip_fib import RT_SCOPE_LINK, FibConfig
 from linnet.include.net.net_namespace import Net
 from linnet.kernel.clock import Clock, VirtualClock
 from linnet.kernel.sched import Deadlock
+from linnet.kernel.timer import TimerList, del_timer, mod_timer, timer_pending
 from linnet.net.boot import new_net, new_world
 from linnet.net.core.dev import dev_close, dev_open, dev_set_mtu
 from linnet.net.ipv4.devinet import inet_addr_add
 from linnet.net.ipv4.fib_frontend import fib_add_route, fib_del_route
 from linnet.program import patches
 from linnet.program.runtime import Program, Runtime
+
+
+STALL_NS = 24 * 3600 * 10**9
 
 
 class Port:
@@ -141,11 +147,13 @@ class Host:
         target: a function (called with args), or what would follow `python` on a command line: ['-m', 'http.server', '8000'] or
         ['client.py', 'arg']. daemon: the lab's run() does not wait for it (a server). check: an exception in it is raised by run().
         """
+        path = None
         if callable(target):
             fn, argv = (lambda: target(*args)), [getattr(target, '__name__', 'program')]
         else:
             fn, argv = python_command([target] if isinstance(target, str) else target)
-        return self.lab.runtime.spawn(self.net, fn, name=name or Path(argv[0]).name, argv=argv, daemon=daemon, check=check)
+            path = str(Path(argv[0]).resolve().parent) if Path(argv[0]).is_file() else None
+        return self.lab.runtime.spawn(self.net, fn, name=name or Path(argv[0]).name, argv=argv, daemon=daemon, check=check, path=path)
 
     # -- knobs and figures
 
@@ -209,6 +217,29 @@ def apply(params: WireParams, values: dict[str, Any]) -> None:
             raise TypeError(f'a link has no property {name!r}; it has rate, delay, jitter, loss, duplicate, reorder, corrupt')
 
 
+class StallTimer(TimerList):
+    """Looks once in STALL_NS whether a run still gets anywhere. A server that only wakes to look around (serve_forever does, twice
+    a second) would keep virtual time going for ever while all others wait in vain.
+
+    Stalled is a run in which for STALL_NS no program but daemons ran, nor has set itself a time to run at.
+    """
+
+    def __init__(self, lab: Lab) -> None:
+        super().__init__(lab.world.clock)
+        self.lab = lab
+        self.deferrable = True
+
+    def function(self) -> None:
+        """Stop the run where it is stalled."""
+        sched = self.lab.world.sched
+        now = int(sched.clock.now)
+        if now - self.lab.runtime.last_run >= STALL_NS and not any(
+                timer_pending(task.timer) for task in sched.tasks.values() if not task.daemon):
+            sched.stop()
+        else:
+            mod_timer(self, now + STALL_NS)
+
+
 class Lab:
     """See the file. seed: every random choice of the world follows from it. subnets: what links take their /prefixlen from."""
 
@@ -224,6 +255,7 @@ class Lab:
             raise ValueError(f'prefixlen {prefixlen} does not fit: subnets {subnets} and two hosts a link ask for {bits} to 30')
         self._subnet, self._subnets_end, self._prefixlen = base, base + (1 << (32 - bits)), prefixlen
         self._routed = False
+        self._stall = StallTimer(self)
         patches.install()
 
     def __enter__(self) -> Lab:
@@ -299,8 +331,15 @@ class Lab:
                 fib_add_route(host.net, cfg)
 
     def pcap(self, path: str | Path, *ports: Port, comments: bool = False) -> PcapTap:
-        """Capture what passes the given ports (all, without any) into a pcapng file. comments: with each packet's call path."""
+        """Capture what passes the given ports (all, without any) into a pcapng file.
+
+        comments: each packet carries the functions that sent or received it, outermost first. That needs the stack interpreted
+        (LINNET_PURE=1); where it runs compiled there are none, and a RuntimeWarning says so.
+        """
         devs = [p.dev for p in ports] or [p.dev for h in self.hosts.values() for p in h.ports]
+        if comments and build() == 'compiled':
+            warnings.warn('the stack runs compiled: the call path cannot be seen, and the capture has no comments; '
+                          'run with LINNET_PURE=1', RuntimeWarning, stacklevel=2)
         tap = PcapTap(str(path), devs, comments=comments)
         self.taps.append(tap)
         return tap
@@ -325,9 +364,13 @@ class Lab:
         random.seed(self.seed)
         try:
             limit = None if until is None else units.time_ns(until)
+            if limit is None and self.world.clock.virtual:
+                mod_timer(self._stall, int(self.world.clock.now) + STALL_NS)
             done = self.world.sched.run_until_done(limit) if limit is None or self._has_programs() else self._run_for(limit)
         finally:
             random.setstate(state)
+            self.runtime.restore()
+            del_timer(self._stall)
         if not done and limit is None:
             waiting = [(t, t.wait_what) for t in self.world.sched.tasks.values() if not t.daemon]
             raise Deadlock(waiting)
@@ -345,12 +388,21 @@ class Lab:
         return self.world.slab.active()
 
     def close(self) -> None:
-        """End all programs, let the network come to rest (TIME_WAIT runs out in virtual time), close the captures."""
-        self.world.sched.kill_all()
+        """End all programs, let the network come to rest (TIME_WAIT runs out in virtual time), close the captures.
+
+        Nothing is alive then: live_objects() is empty.
+        """
+        self.runtime.end()
         self.world.sched.run()
         for tap in self.taps:
             tap.close()
         self.taps.clear()
+
+
+def run_module(name: str) -> None:
+    """python -m NAME. That the module was imported before means nothing here: programs share the interpreter."""
+    warnings.filterwarnings('ignore', message='.* found in sys.modules after import', category=RuntimeWarning)
+    runpy.run_module(name, run_name='__main__', alter_sys=True)
 
 
 def python_command(argv: list[str]) -> tuple[Callable[[], object], list[str]]:
@@ -360,7 +412,7 @@ def python_command(argv: list[str]) -> tuple[Callable[[], object], list[str]]:
     if argv[0] in ('python', 'python3', sys.executable):
         argv = argv[1:]
     if argv and argv[0] == '-m' and len(argv) > 1:
-        return (lambda: runpy.run_module(argv[1], run_name='__main__', alter_sys=True)), argv[1:]
+        return (lambda: run_module(argv[1])), argv[1:]
     if argv and argv[0] == '-c' and len(argv) > 1:
         return (lambda: exec(compile(argv[1], '<string>', 'exec'), {'__name__': '__main__'})), ['-c', *argv[2:]]
     if not argv or argv[0].startswith('-') or not Path(argv[0]).is_file():

@@ -6,7 +6,6 @@ The kernel's side lives in a network namespace of its own, so that two runs on o
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from helpers.hosts import Prog
+from helpers.netns import lacking, own_network
 from linnet.drivers.net.pcap import PcapTap
 from linnet.drivers.net.tun import tun_open
 from linnet.include.linux.inet import in_aton
@@ -26,9 +26,10 @@ from linnet.net.boot import new_net, new_world
 from linnet.net.core.dev import dev_open, unregister_netdevice
 from linnet.net.ipv4.devinet import inet_addr_add
 
+WHY = lacking()
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(not os.access('/dev/net/tun', os.W_OK) or os.geteuid() != 0, reason='needs root and /dev/net/tun'),
+    pytest.mark.skipif(WHY != '', reason=WHY),
     pytest.mark.xdist_group('tun'),
 ]
 
@@ -120,9 +121,10 @@ class Station:
 def station(request: pytest.FixtureRequest) -> Iterator[Station]:
     """The four kinds of device."""
     kind = request.param.split('-')
-    made = Station(kind[0] == 'tap', 'offload' in kind)
-    yield made
-    made.close()
+    with own_network():
+        made = Station(kind[0] == 'tap', 'offload' in kind)
+        yield made
+        made.close()
 
 
 def test_ping(station: Station) -> None:

@@ -8,6 +8,7 @@ descriptors.
 from __future__ import annotations
 
 import _thread
+import asyncio.events
 import os
 import queue
 import random
@@ -23,7 +24,7 @@ from typing import Any
 
 from linnet.kernel.file import O_NONBLOCK
 from linnet.net import socket as syscalls
-from linnet.program import clocks, names, polling, sockets, threads
+from linnet.program import clocks, names, polling, runtime, sockets, threads
 from linnet.program.runtime import FIRST_FD, current_program, current_task
 
 replaced: dict[int, tuple[Any, Any]] = {}  # id(original) -> (original, dispatcher)
@@ -119,6 +120,13 @@ def _urandom(n: int) -> bytes:
     return bytes(current_program().net.random.bytes(n))
 
 
+def _set_running_loop(loop: Any) -> None:
+    task = current_task()
+    assert task is not None
+    current_program().runtime.note_loop(task)
+    runtime._set_running_loop(loop)
+
+
 def _set_wakeup_fd(fd: int, *, warn_on_full_buffer: bool = True) -> int:
     return -1
 
@@ -156,6 +164,7 @@ def _install_sockets() -> None:
     _put(os, 'write', _on_fd(_write, os.write))
     _put(os, 'set_blocking', _on_fd(_set_blocking, os.set_blocking))
     _put(os, 'get_blocking', _on_fd(_get_blocking, os.get_blocking))
+    _put(asyncio.events, '_set_running_loop', dispatch(_set_running_loop, asyncio.events._set_running_loop))
     _put(signal, 'set_wakeup_fd', dispatch(_set_wakeup_fd, signal.set_wakeup_fd))
 
 
@@ -180,11 +189,12 @@ def _install_time_and_threads() -> None:
     _put(queue, 'SimpleQueue', dispatch(queue._PySimpleQueue, queue.SimpleQueue))  # type: ignore[attr-defined]
 
 
+RealLock = _thread.LockType
 SPARED = ('socket', '_socket', 'time', '_thread', 'linnet')  # hold the originals on purpose
 
 
 def sweep() -> None:
-    """Replace the names that modules took before install() ran."""
+    """Replace the names that modules took before install() ran, and the locks that they made."""
     for module in list(sys.modules.values()):
         table = getattr(module, '__dict__', None)
         name = getattr(module, '__name__', '')
@@ -194,3 +204,5 @@ def sweep() -> None:
             entry = replaced.get(id(value))
             if entry is not None and entry[0] is value:
                 table[key] = entry[1]
+            elif type(value) is RealLock:
+                table[key] = threads.EitherLock(value)

@@ -11,10 +11,14 @@ ask.
 from __future__ import annotations
 
 import asyncio.events
+import concurrent.futures.thread as pools
+import io
+import itertools
 import sys
 import threading
 import traceback
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, TextIO
 
 from linnet.include.linux.sched import Process
@@ -25,6 +29,8 @@ from linnet.net.socket import sys_close
 from linnet.program.hosts import HostTable
 
 FIRST_FD = 1 << 20  # descriptors of simulated programs start here, out of the way of the machine's own
+GRACE_NS = 5 * 10**9  # how long the finally blocks of programs that are ended may go on waiting
+NOWHERE = io.StringIO()  # the stderr of programs that are being ended
 
 
 class _Running:
@@ -36,7 +42,10 @@ class _Running:
 
 
 running = _Running()
-_get_ident = threading.get_ident  # kept: the name is patched while a program runs
+# Kept: the names are patched while a program runs.
+_get_ident = threading.get_ident
+_get_running_loop = asyncio.events._get_running_loop
+_set_running_loop = asyncio.events._set_running_loop
 
 
 def current_task() -> Task | None:
@@ -45,6 +54,13 @@ def current_task() -> Task | None:
     if task is not None and running.thread == _get_ident():
         return task
     return None
+
+
+def ident_of(task: Task) -> int:
+    """The identity of a task as a thread: no two tasks of one process share it, of whatever worlds they are."""
+    program = task.process
+    base = program.runtime.first_ident if isinstance(program, Program) else FIRST_FD
+    return base + task.pid
 
 
 def current_program() -> Program:
@@ -58,7 +74,8 @@ def current_program() -> Program:
 class Program(Process):
     """One program on one host. Made by Runtime.spawn; `exit_code` is None while it runs.
 
-    exception: what it raised, if it ended so. stdout, stderr: where its print() goes; None: the real ones.
+    exception: what it raised, if it ended so. stdout, stderr: where its print() goes; None: the real ones. What a program
+    of its own has beside its descriptors: sys.argv, sys.path and sys.modules['__main__'].
     """
 
     def __init__(self, runtime: Runtime, net: Net, name: str, argv: list[str], pid: int) -> None:
@@ -72,7 +89,10 @@ class Program(Process):
         self.exit_code: int | None = None
         self.exception: BaseException | None = None
         self.tasks: list[Task] = []  # of its threads that are alive, the main one first
+        self.modules_main: ModuleType | None = None  # its sys.modules['__main__']; None: as outside
+        self.path: list[str] | None = None  # its sys.path; None: as outside
         self.check = True
+        self.silent = False  # it is being ended: what its threads say of that goes nowhere
 
     @property
     def done(self) -> bool:
@@ -85,11 +105,25 @@ class Program(Process):
 
 
 class TaskState:
-    """Interpreter state of one task while it does not run."""
+    """Interpreter state of a task with an event loop (or of the world's caller) while it does not run."""
 
     def __init__(self) -> None:
         self.running_loop: Any = None
         self.asyncgen_hooks: tuple[Any, Any] = (None, None)
+
+    def take(self) -> None:
+        """Save what the interpreter has now."""
+        self.running_loop = _get_running_loop()
+        hooks = sys.get_asyncgen_hooks()
+        self.asyncgen_hooks = (hooks.firstiter, hooks.finalizer)
+
+    def put(self) -> None:
+        """Give the interpreter what was saved."""
+        _set_running_loop(self.running_loop)
+        sys.set_asyncgen_hooks(*self.asyncgen_hooks)
+
+
+worlds = itertools.count(1)
 
 
 class Runtime(SwitchHook):
@@ -102,18 +136,26 @@ class Runtime(SwitchHook):
         self.states: dict[int, TaskState] = {}
         self.outside = TaskState()
         self.real: tuple[TextIO, TextIO, list[str]] = (sys.stdout, sys.stderr, sys.argv)
+        self.real_main = sys.modules['__main__']
+        self.real_path = sys.path
+        self.view: Program | None = None  # whose `sys` is in place
+        self.first_ident = FIRST_FD + (next(worlds) << 32)
+        self.last_run = 0  # world's time when a task that is no daemon last ran, ns
         world.sched.hook = self
 
     # -- programs
 
     def spawn(self, net: Net, fn: Callable[[], object], *, name: str, argv: list[str] | None = None,
-              daemon: bool = False, check: bool = True) -> Program:
+              daemon: bool = False, check: bool = True, path: str | None = None) -> Program:
         """Start fn as the main thread of a new program on the host of `net`. It runs when the world does.
 
-        daemon: the world does not wait for it. check: what it raises is raised by the world's run(), too.
+        daemon: the world does not wait for it. check: what it raises is raised by the world's run(), too. path: a folder that
+        comes first on its sys.path.
         """
         program = Program(self, net, name, argv or [name], len(self.programs) + 1)
         program.check = check
+        if path is not None:
+            program.path = [path, *sys.path]
         self.programs.append(program)
         self.start_thread(program, lambda: self._main(program, fn), f'{net.name}:{name}', daemon)
         return program
@@ -132,14 +174,17 @@ class Runtime(SwitchHook):
         finally:
             program.tasks.remove(task)
             self.states.pop(task.pid, None)
-            threading._active.pop(task.pid + FIRST_FD, None)  # type: ignore[attr-defined]  # a dummy Thread, if one was made
+            threading._active.pop(ident_of(task), None)  # type: ignore[attr-defined]  # a dummy Thread, if one was made
 
     def _main(self, program: Program, fn: Callable[[], object]) -> None:
         """Run the program's main function, wait for its threads, close what it left open."""
         sched = self.world.sched
+        main = threading.current_thread()  # made on the spot, as a daemon: threads that the program starts would inherit that
+        main.name, main._daemonic = 'MainThread', False  # type: ignore[attr-defined]
         try:
             fn()
             me = sched.current
+            self._end_pools(program)
             for task in list(program.tasks):
                 if task is not me and not task.daemon:
                     join(sched, task)
@@ -158,9 +203,45 @@ class Runtime(SwitchHook):
         if program.exception is not None and program.check:
             raise program.exception
 
+    def _end_pools(self, program: Program) -> None:
+        """What concurrent.futures does at the interpreter's exit, for one program: pools that nobody shut down let their
+        threads go when their work is done.
+        """
+        idents = {ident_of(task) for task in program.tasks}
+        for thread in list(pools._threads_queues):
+            if thread.ident in idents and thread.is_alive():
+                pool = thread._args[0]()
+                if pool is not None:
+                    pool.shutdown(wait=False)
+
+    def end(self) -> None:
+        """End all programs, as SIGTERM and then SIGKILL do: GreenletExit at each task's wait, so that finally blocks (and the
+        cancellations of asyncio.run) run in the world's time; those that go on waiting for GRACE_NS are killed where they are.
+
+        To be called outside of run(). What ended programs write to stderr, or raise, is of no interest any more.
+        """
+        sched = self.world.sched
+        if sched.running:
+            raise RuntimeError('programs are ended from outside of the world: this was called by one of them')
+        self.restore()
+        for program in self.programs:
+            program.silent = True
+        for task in list(sched.tasks.values()):
+            sched.kill(task)
+        limit = int(sched.clock.now) + GRACE_NS
+        while sched.tasks and sched.clock.now < limit:
+            try:
+                sched.run(min(limit, int(sched.clock.now) + GRACE_NS // 50))
+            except Exception:  # noqa: S112  # out of a finally block
+                continue
+        sched.kill_all()
+        self.restore()
+
     def _exit(self, program: Program) -> None:
         """What exit() does: end the other threads and close the descriptors."""
-        program.exited = True
+        self.restore()
+        program.exited = program.silent = True
+        self._show(program)
         me = self.world.sched.current
         for task in list(program.tasks):
             if task is not me:
@@ -170,48 +251,74 @@ class Runtime(SwitchHook):
 
     # -- switches
 
+    def note_loop(self, task: Task) -> None:
+        """task runs an event loop: from now on its interpreter state is saved and restored at each switch."""
+        if task.pid not in self.states:
+            self.states[task.pid] = TaskState()
+
     def enter(self, task: Task) -> None:
         """The scheduler is about to run task."""
         state = self.states.get(task.pid)
-        if state is None:
-            state = TaskState()
-            self.states[task.pid] = state
-        outside = self.outside
-        outside.running_loop = asyncio.events._get_running_loop()
-        hooks = sys.get_asyncgen_hooks()
-        outside.asyncgen_hooks = (hooks.firstiter, hooks.finalizer)
-        asyncio.events._set_running_loop(state.running_loop)
-        sys.set_asyncgen_hooks(*state.asyncgen_hooks)
+        if state is not None:
+            self.outside.take()
+            state.put()
         program = task.process
-        if isinstance(program, Program):
-            self.real = (sys.stdout, sys.stderr, sys.argv)
-            if program.stdout is not None:
-                sys.stdout = program.stdout
-            if program.stderr is not None:
-                sys.stderr = program.stderr
-            sys.argv = program.argv
+        if program is not self.view:
+            self._show(program if isinstance(program, Program) else None)
+        if not task.daemon:
+            self.last_run = int(task.sched.clock.now)
         running.task = task
         running.thread = _get_ident()
 
     def leave(self, task: Task) -> None:
-        """task gave the processor back."""
+        """task gave the processor back. What it saw of `sys` stays in place until another program runs, or restore()."""
         running.task = None
         state = self.states.get(task.pid)
-        if state is not None and task.alive():
-            state.running_loop = asyncio.events._get_running_loop()
-            hooks = sys.get_asyncgen_hooks()
-            state.asyncgen_hooks = (hooks.firstiter, hooks.finalizer)
-        elif state is not None:
+        if state is None:
+            return
+        if task.alive():
+            state.take()
+        else:
             del self.states[task.pid]
-        outside = self.outside
-        asyncio.events._set_running_loop(outside.running_loop)
-        sys.set_asyncgen_hooks(*outside.asyncgen_hooks)
-        program = task.process
-        if isinstance(program, Program):
-            stdout, stderr = program.stdout or self.real[0], program.stderr or self.real[1]
-            if sys.stdout is not stdout:  # the program redirected its own output: that stays its own
-                program.stdout = sys.stdout
-            if sys.stderr is not stderr:
-                program.stderr = sys.stderr
-            program.argv = sys.argv
-            sys.stdout, sys.stderr, sys.argv = self.real
+        self.outside.put()
+
+    def restore(self) -> None:
+        """The world stands still: `sys` is again as its owner left it."""
+        self._show(None)
+
+    def _show(self, program: Program | None) -> None:
+        """Put away what `sys` held for the program before, and put in place what this one has."""
+        if self.view is not None:
+            self._put_away(self.view)
+        self.view = program
+        if program is None:
+            return
+        self.real = (sys.stdout, sys.stderr, sys.argv)
+        if program.stdout is not None:
+            sys.stdout = program.stdout
+        if program.silent:
+            sys.stderr = NOWHERE
+        elif program.stderr is not None:
+            sys.stderr = program.stderr
+        sys.argv = program.argv
+        self.real_main, self.real_path = sys.modules['__main__'], sys.path
+        if program.modules_main is not None:
+            sys.modules['__main__'] = program.modules_main
+        if program.path is not None:
+            sys.path = program.path
+
+    def _put_away(self, program: Program) -> None:
+        stdout, stderr = program.stdout or self.real[0], program.stderr or self.real[1]
+        if sys.stdout is not stdout:  # the program redirected its own output: that stays its own
+            program.stdout = sys.stdout
+        if sys.stderr is not stderr and sys.stderr is not NOWHERE:
+            program.stderr = sys.stderr
+        program.argv = sys.argv
+        main = sys.modules['__main__']
+        if main is not self.real_main:
+            program.modules_main = main
+        elif program.modules_main is not None:
+            program.modules_main = None
+        sys.modules['__main__'] = self.real_main
+        sys.path = self.real_path
+        sys.stdout, sys.stderr, sys.argv = self.real

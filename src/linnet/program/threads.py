@@ -11,6 +11,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from linnet.kernel.clock import ns_from_seconds
 from linnet.kernel.sched import (
@@ -21,7 +22,7 @@ from linnet.kernel.sched import (
     set_current_state,
     wake_up_process,
 )
-from linnet.program.runtime import FIRST_FD, current_program, current_task
+from linnet.program.runtime import Runtime, current_program, current_task, ident_of
 
 
 class Waiters:
@@ -121,6 +122,46 @@ class SimLock:
         return f'<{"locked" if self._locked else "unlocked"} linnet lock at {id(self):#x}>'
 
 
+class EitherLock:
+    """A lock that a module made before any program ran (concurrent.futures has one): for whoever is no program it is that lock;
+    the tasks of each world have one of their own in its place, on which they can park.
+    """
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self._sims: WeakKeyDictionary[Runtime, SimLock] = WeakKeyDictionary()
+
+    def _lock(self) -> Any:
+        if current_task() is None:
+            return self._real
+        runtime = current_program().runtime
+        lock = self._sims.get(runtime)
+        if lock is None:
+            lock = self._sims[runtime] = SimLock()
+        return lock
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Take it; wait where it is taken."""
+        return bool(self._lock().acquire(blocking, timeout))
+
+    def release(self) -> None:
+        """Give it up."""
+        self._lock().release()
+
+    def locked(self) -> bool:
+        """Is it taken?"""
+        return bool(self._lock().locked())
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *exc: object) -> None:
+        self.release()
+
+    def _at_fork_reinit(self) -> None:
+        self._real._at_fork_reinit()
+
+
 class SimRLock(threading._PyRLock):  # type: ignore[name-defined,misc]
     """threading.RLock in Python: it takes its lock and its identities by the names that are replaced."""
 
@@ -129,12 +170,14 @@ def get_ident() -> int:
     """The identity of the running task, as a thread's."""
     task = current_task()
     assert task is not None
-    return task.pid + FIRST_FD
+    return ident_of(task)
 
 
 def start_new_thread(function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> int:
     """As _thread.start_new_thread: a task that runs function(*args)."""
     program = current_program()
+    if program.exited:
+        raise RuntimeError("can't start new thread: the program is ending")
 
     def body() -> None:
         try:
@@ -152,7 +195,7 @@ def start_new_thread(function: Callable[..., object], args: tuple[Any, ...], kwa
     daemon = bool(getattr(owner, 'daemon', False))
     name = getattr(owner, 'name', None) or getattr(function, '__name__', 'thread')
     task = program.runtime.start_thread(program, body, f'{program.net.name}:{program.name}/{name}', daemon)
-    return task.pid + FIRST_FD
+    return ident_of(task)
 
 
 sentinels: dict[int, SimLock] = {}  # thread identity -> the lock that Thread.join() waits on (Python 3.11 and 3.12)
@@ -188,7 +231,8 @@ class SimThreadHandle:
         self._waiters.wake(len(self._waiters.tasks))
 
 
-def start_joinable_thread(function: Callable[[], object], handle: SimThreadHandle | None = None, daemon: bool = True) -> SimThreadHandle:
+def start_joinable_thread(function: Callable[[], object], handle: SimThreadHandle | None = None,
+                          daemon: bool = True) -> SimThreadHandle:
     """As _thread.start_joinable_thread."""
     chosen = handle if handle is not None else SimThreadHandle()
 

@@ -193,7 +193,9 @@ def tun_build_skb(ops: TunOps, dev: NetDevice, data: bytes) -> SkBuff | None:
     if size < (ETH_HLEN if ops.tap else 1):
         return None
     hlen = tun_header_len(data, start, size, ops.tap)
-    skb = __alloc_skb(ops.net.world, size)
+    # Only the headers are linear, as in Linux: a linear area is charged as kmalloc rounds it, up to double, which TCP's window
+    # does not foresee: the receive buffer would overflow on data that the window had invited.
+    skb = __alloc_skb(ops.net.world, hlen)
     skb.len = size
     if hlen >= size:
         skb.head = data if start == 0 else data[start:]
@@ -201,6 +203,7 @@ def tun_build_skb(ops: TunOps, dev: NetDevice, data: bytes) -> SkBuff | None:
         skb.head = data[start:start + hlen]
         skb.frags = [SkbFrag(data, start + hlen, size - hlen)]
         skb.data_len = size - hlen
+        skb.truesize += size - hlen
     skb.dev = dev
     if not ops.tap:
         skb.mac_header = 0
@@ -322,8 +325,8 @@ def tun_attach(name: str, tap: bool, offload: bool) -> tuple[int, str]:
         raise FileNotFoundError(errno.ENOENT, f'no {DEV_NET_TUN} here: load the module (sudo modprobe tun), or, in a container, '
                                 f'pass the device in (docker run --device {DEV_NET_TUN} --cap-add NET_ADMIN)') from None
     except PermissionError:
-        raise PermissionError(errno.EACCES, f'{DEV_NET_TUN} may not be opened by this user: run as root, or: sudo chmod a+rw {DEV_NET_TUN} '
-                              f'&& sudo ip tuntap add dev {name} mode {kind} user $USER') from None
+        raise PermissionError(errno.EACCES, f'{DEV_NET_TUN} may not be opened by this user: run as root, or: '
+                              f'sudo chmod a+rw {DEV_NET_TUN} && sudo ip tuntap add dev {name} mode {kind} user $USER') from None
     flags = (IFF_TAP if tap else IFF_TUN) | IFF_NO_PI | (IFF_VNET_HDR if offload else 0)
     try:
         reply = fcntl.ioctl(fd, TUNSETIFF, struct.pack('16sH22x', name.encode(), flags))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 if TYPE_CHECKING:
     from linnet.include.linux.netdevice import NetDevice
@@ -19,6 +19,7 @@ NETDEV_CHANGEADDR: Final = 8
 NETDEV_GOING_DOWN: Final = 9
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NotifierBlock:
     """One listener (Linux: struct notifier_block). For address events, addr and prefixlen say which."""
 

@@ -59,7 +59,7 @@ def skb_segment(skb: SkBuff, features: i64) -> list[SkBuff]:
         size = total - done
         if size > mss:
             size = mss
-        seg = __alloc_skb(skb.world, hlen + size)
+        seg = __alloc_skb(skb.world, hlen)
         skb_copy_header(seg, skb)
         seg.head = headers
         seg.mac_header = 0
@@ -71,6 +71,7 @@ def skb_segment(skb: SkBuff, features: i64) -> list[SkBuff]:
         seg.gso_type = 0
         seg.len = hlen + size
         seg.data_len = size
+        seg.truesize += size  # the pages are shared, and paid for by what is used of them
         frags: list[SkbFrag] = []
         done += size
         while size > 0:

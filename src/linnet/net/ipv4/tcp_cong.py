@@ -7,6 +7,8 @@ count in segments that were acknowledged, not in ACKs, so stretched ACKs do not 
 """
 from __future__ import annotations
 
+from typing import Final
+
 from mypy_extensions import i64
 
 from linnet.include.linux.errno import EEXIST, EINVAL, ENOENT, EPERM
@@ -15,6 +17,8 @@ from linnet.include.net.sock import sock_net
 from linnet.include.net.tcp import TCP_CA_Open, TcpCongestionOps, TcpSock, tcp_in_slow_start
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_LISTEN
 from linnet.include.trace.events.tcp import trace_tcp_cong_state_set
+
+NAME: Final = 'name'
 
 
 def tcp_snd_cwnd_set(tp: TcpSock, val: i64) -> None:
@@ -45,6 +49,11 @@ def tcp_ca_find(net: Net, name: str) -> TcpCongestionOps | None:
 
 def tcp_register_congestion_control(net: Net, ca: TcpCongestionOps) -> int:
     """Add an algorithm to a host. 0 or -EEXIST, -EINVAL (without a name).  Linux: net/ipv4/tcp_cong.c."""
+    # a subclass in plain Python has its name in the class, where compiled code does not look: take it over
+    name = getattr(ca, NAME, '')
+    if not isinstance(name, str):
+        return -EINVAL
+    ca.name = name
     if ca.name == '':
         return -EINVAL
     if ca.name in net.ipv4.congestion_controls:

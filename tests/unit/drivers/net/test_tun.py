@@ -106,6 +106,16 @@ def test_a_super_segment_up_shares_the_buffer() -> None:
     rig.close()
 
 
+@pytest.mark.parametrize('size', [1, 1448, 7240, 14480, 30000, 65160])
+def test_a_packet_costs_little_more_than_its_bytes(size: int) -> None:
+    """The receive window counts on that: a packet charged double overflows the buffer with data that was asked for."""
+    rig = Rig()
+    (skb,) = rig.receive(struct.pack('=BBHHHH', 1, 1, 52, 1448, 20, 16) + tcp_frame(bytes(size), partial=True, ethernet=False))
+    assert size <= skb.truesize <= size + 1024
+    consume_skb(skb)
+    rig.close()
+
+
 def test_a_checked_packet_up() -> None:
     rig = Rig()
     (skb,) = rig.receive(struct.pack('=BBHHHH', 2, 0, 0, 0, 0, 0) + tcp_frame(b'x', ethernet=False))

@@ -11,7 +11,6 @@ from linnet.include.linux.errno import EHOSTUNREACH, EPERM
 from linnet.include.linux.netfilter import (
     NF_ACCEPT,
     NF_DROP,
-    NF_HOOK,
     NF_INET_FORWARD,
     NF_INET_LOCAL_OUT,
     NF_QUEUE,
@@ -21,7 +20,6 @@ from linnet.include.linux.netfilter import (
     NFPROTO_IPV4,
     NfHookOps,
     NfHookState,
-    NfOkfn,
     nf_hook,
     nf_hook_thresh,
 )
@@ -171,18 +169,3 @@ def test_points_that_do_not_exist(net: Net) -> None:
         nf_register_net_hook(net, NfHookOps(NFPROTO_IPV4, 5))
     with pytest.raises(ValueError, match='family 11'):
         nf_register_net_hook(net, NfHookOps(11, 0))
-
-
-def test_the_continuation_runs_only_where_all_accept(net: Net) -> None:
-    class Ok(NfOkfn):
-        ran = 0
-
-        def okfn(self, sk: Sock | None, skb: SkBuff) -> int:
-            Ok.ran += 1
-            consume_skb(skb)
-            return 7
-
-    assert NF_HOOK(NFPROTO_IPV4, NF_INET_FORWARD, net, None, alloc_skb(net.world, 1), None, None, Ok()) == 7
-    nf_register_net_hook(net, Say([], 'x', NF_DROP, hooknum=NF_INET_FORWARD))
-    assert NF_HOOK(NFPROTO_IPV4, NF_INET_FORWARD, net, None, alloc_skb(net.world, 1), None, None, Ok()) == -EPERM
-    assert Ok.ran == 1
