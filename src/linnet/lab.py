@@ -144,8 +144,8 @@ class Host:
               check: bool = True) -> Program:
         """Start a program; it runs when the lab does.
 
-        target: a function (called with args), or what would follow `python` on a command line: ['-m', 'http.server', '8000'] or
-        ['client.py', 'arg']. daemon: the lab's run() does not wait for it (a server). check: an exception in it is raised by run().
+        target: a function (called with args), or what would follow `python` on a command line: ['-m', 'http.server', '8000']
+        or ['client.py', 'arg']. daemon: the lab's run() does not wait for it (a server). check: an exception in it is raised by run().
         """
         path = None
         if callable(target):
@@ -153,7 +153,8 @@ class Host:
         else:
             fn, argv = python_command([target] if isinstance(target, str) else target)
             path = str(Path(argv[0]).resolve().parent) if Path(argv[0]).is_file() else None
-        return self.lab.runtime.spawn(self.net, fn, name=name or Path(argv[0]).name, argv=argv, daemon=daemon, check=check, path=path)
+        return self.lab.runtime.spawn(self.net, fn, name=name or Path(argv[0]).name, argv=argv, daemon=daemon, check=check,
+                                      path=path)
 
     # -- knobs and figures
 
@@ -218,8 +219,8 @@ def apply(params: WireParams, values: dict[str, Any]) -> None:
 
 
 class StallTimer(TimerList):
-    """Looks once in STALL_NS whether a run still gets anywhere. A server that only wakes to look around (serve_forever does, twice
-    a second) would keep virtual time going for ever while all others wait in vain.
+    """Looks once in STALL_NS whether a run still gets anywhere. A server that only wakes to look around (serve_forever does,
+    twice a second) would keep virtual time going for ever while all others wait in vain.
 
     Stalled is a run in which for STALL_NS no program but daemons ran, nor has set itself a time to run at.
     """
@@ -284,8 +285,8 @@ class Lab:
     def link(self, a: Host | str, b: Host | str, *, subnet: str | None = None, mtu: int = 1500, **properties: Any) -> Link:
         """Join two hosts.
 
-        properties: rate ('100mbit'), delay ('10ms', one way), jitter, loss, duplicate, reorder, corrupt ('1 %'), the same both ways (see
-        Link.set). With none of them the link is a veth pair: no rate, no delay, and packets cross within the sender's call.
+        properties: rate ('100mbit'), delay ('10ms', one way), jitter, loss, duplicate, reorder, corrupt ('1 %'), the same both
+        ways (see Link.set). With none of them the link is a veth pair: no rate, no delay, and packets cross within the sender's call.
         subnet: its network; '' for a link without addresses.
         """
         ends = [self.hosts[h] if isinstance(h, str) else h for h in (a, b)]
@@ -354,7 +355,8 @@ class Lab:
     def run(self, until: float | str | None = None) -> float:
         """Run until every program that is no daemon has ended, or virtual time `until` (seconds or '90s'). Returns the time.
 
-        What a program raised (spawned with check) is raised here. Deadlock: some program waits, and nothing can ever happen again.
+        What a program raised (spawned with check) is raised here. Deadlock: some program waits, and nothing can ever happen
+        again (or for a day nothing did but that servers looked around).
         """
         if not self._routed:
             self._routed = True

@@ -6,6 +6,7 @@ The kernel's side lives in a network namespace of its own, so that two runs on o
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
