@@ -24,6 +24,7 @@ from linnet import _pure
 
 HERE = Path(__file__).parent
 PEER = [sys.executable, str(HERE / 'tun_peer.py')]
+LINNET = [sys.executable, '-c', 'from linnet.cli import main; main()', 'exec']
 SERVER = '10.77.0.2'
 WHAT = {'send': 'kernel -> it, Gbit/s', 'receive': 'it -> kernel, Gbit/s', 'rr': 'exchanges/s', 'rr 1c': 'exchanges/s, 1c',
         'cps': 'connections/s', 'cps 1c': 'connections/s, 1c', 'ping': 'ping, us'}
@@ -43,8 +44,9 @@ class Bench:
         name = f'bench{os.getpid()}n{len(self.spaces)}'
         subprocess.run(['ip', 'netns', 'add', name], check=True)
         self.spaces.append(name)
-        for command in ('ip link set lo up', 'sysctl -q net.ipv4.ip_local_port_range=1025\t65000', 'sysctl -q net.ipv4.tcp_tw_reuse=1'):
-            subprocess.run(['ip', 'netns', 'exec', name, *command.split(' ')], check=True)
+        for command in (['ip', 'link', 'set', 'lo', 'up'], ['sysctl', '-q', 'net.ipv4.ip_local_port_range=1025 65000'],
+                        ['sysctl', '-q', 'net.ipv4.tcp_tw_reuse=1']):
+            subprocess.run(['ip', 'netns', 'exec', name, *command], check=True)
         return name
 
     def start(self, space: str, command: Sequence[str]) -> None:
@@ -93,7 +95,7 @@ def one_round(peer: str, seconds: float, options: Sequence[str]) -> dict[str, fl
     try:
         client = bench.space()
         if peer == 'linnet':
-            bench.start(client, [sys.executable, '-c', 'from linnet.cli import main; main()', 'exec', *options, '--', *PEER, 'serve'])
+            bench.start(client, [*LINNET, *options, '--', *PEER, 'serve'])
         else:
             server = bench.space()
             bench.start(client, [sys.executable, str(HERE / 'tun_forwarder.py'), server])
@@ -115,7 +117,8 @@ def main() -> None:
         raise SystemExit('needs root: it makes network namespaces and TUN devices')
     options = ['--tap' if args.tap else '--tun', 'linnet0', *(['--no-offload'] if args.no_offload else [])]
     rounds = [(one_round('linnet', args.seconds, options), one_round('forwarder', args.seconds, [])) for _ in range(args.repeat)]
-    print(f'linnet {linnet.__version__}, {_pure.build()}, {" ".join(options)}; Python {sys.version.split()[0]}; median of {len(rounds)}')
+    print(f'linnet {linnet.__version__}, {_pure.build()}, {" ".join(options)}; Python {sys.version.split()[0]}; '
+          f'median of {len(rounds)}')
     print(f'{"":28}{"linnet":>12}{"forwarder":>12}{"ratio":>8}   (ratios of the rounds)')
     for what, text in WHAT.items():
         ratios = [ours[what] / theirs[what] for ours, theirs in rounds]

@@ -19,7 +19,9 @@ import random
 import runpy
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,21 +33,29 @@ from linnet.drivers.net.veth import veth_newlink
 from linnet.drivers.net.wire import WireParams, wire_newlink, wire_set_params
 from linnet.include.linux.inet import in_ntoa, inet_make_mask
 from linnet.include.linux.netdevice import NetDevice
+from linnet.include.linux.netfilter import NfHookState
 from linnet.include.linux.sched import Process
+from linnet.include.linux.skbuff import SkBuff
+from linnet.include.net.dropreason import DROP_REASONS
 from linnet.include.net.ip_fib import RT_SCOPE_LINK, FibConfig
 from linnet.include.net.net_namespace import Net
 from linnet.kernel.clock import Clock, VirtualClock
 from linnet.kernel.sched import Deadlock
 from linnet.kernel.timer import TimerList, del_timer, mod_timer, timer_pending
+from linnet.kernel.trace import TraceSink
 from linnet.net.boot import new_net, new_world
 from linnet.net.core.dev import dev_close, dev_open, dev_set_mtu
 from linnet.net.ipv4.devinet import inet_addr_add
 from linnet.net.ipv4.fib_frontend import fib_add_route, fib_del_route
+from linnet.net.netfilter.core import PythonHook, nf_register_net_hook, nf_unregister_net_hook
+from linnet.net.sched.sch_api import qdisc_create
 from linnet.program import patches
 from linnet.program.runtime import Program, Runtime
 
-
 STALL_NS = 24 * 3600 * 10**9
+
+
+HOOK_POINTS = ('PRE_ROUTING', 'LOCAL_IN', 'FORWARD', 'LOCAL_OUT', 'POST_ROUTING')  # in the order of NF_INET_*
 
 
 class Port:
@@ -172,6 +182,27 @@ class Host:
         """The counters that are not zero, by nstat's names."""
         return {name: value for name, value in self.net.mib.as_dict().items() if value}
 
+    def drops(self) -> dict[str, int]:
+        """Packets this host discarded, by reason (Linux's SKB_DROP_REASON_*, without the prefix)."""
+        return {DROP_REASONS[reason]: count for reason, count in self.net.mib.drops.items()}
+
+    def hook(self, point: str, fn: Callable[[SkBuff, NfHookState], int | None], *, priority: int = 0) -> Callable[[], None]:
+        """Register a function as a netfilter hook; what is returned removes it again.
+
+        point: 'PRE_ROUTING', 'LOCAL_IN', 'FORWARD', 'LOCAL_OUT' or 'POST_ROUTING'. fn(skb, state) gives a verdict, NF_ACCEPT, NF_DROP ...
+        (include/linux/netfilter.py); None accepts. Lower priorities run first.
+        """
+        if point not in HOOK_POINTS:
+            raise ValueError(f'no hook point {point!r}; there are {", ".join(HOOK_POINTS)}')
+        ops = PythonHook(fn, HOOK_POINTS.index(point), priority)
+        nf_register_net_hook(self.net, ops)
+        return lambda: nf_unregister_net_hook(self.net, ops)
+
+    def qdisc(self, dev: Port | str | Host, kind: str, **options: int) -> None:
+        """Attach a queueing discipline, as `tc qdisc replace dev DEV root KIND limit N`."""
+        port = dev if isinstance(dev, Port) else self.port(dev)
+        qdisc_create(port.dev, kind, options)
+
 
 class Link:
     """A cable between two hosts. set() changes it while the lab runs; down() and up() pull and plug it."""
@@ -239,6 +270,20 @@ class StallTimer(TimerList):
             sched.stop()
         else:
             mod_timer(self, now + STALL_NS)
+
+
+class _Collector(TraceSink):
+    """Keeps the tracepoints that fit one of the patterns."""
+
+    def __init__(self, lab: Lab, names: tuple[str, ...]) -> None:
+        self.lab = lab
+        self.names = names
+        self.events: list[tuple[float, str, dict[str, object]]] = []
+
+    def event(self, name: str, fields: dict[str, object]) -> None:
+        """One was passed."""
+        if not self.names or any(fnmatchcase(name, pattern) for pattern in self.names):
+            self.events.append((self.lab.now, name, fields))
 
 
 class Lab:
@@ -384,6 +429,16 @@ class Lab:
     def _run_for(self, limit: int) -> bool:
         self.world.sched.run(limit)
         return True
+
+    @contextmanager
+    def trace(self, *names: str) -> Iterator[list[tuple[float, str, dict[str, object]]]]:
+        """Collect (virtual seconds, tracepoint, fields) while the with block runs; names: 'tcp:tcp_retransmit_skb', 'skb:*'; all without any."""
+        sink = _Collector(self, names)
+        self.world.trace.subscribe(sink)
+        try:
+            yield sink.events
+        finally:
+            self.world.trace.unsubscribe(sink)
 
     def live_objects(self) -> dict[str, int]:
         """What the slab caches count as alive: {'TCP': 2, ...}. Empty when nothing has leaked and nothing is open."""

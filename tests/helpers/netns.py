@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A network namespace of a test's own, with the real kernel in it, and `linnet exec` attached to it.
 
-Everything of a Namespace is run with `ip netns exec`: the device is made in the namespace, and nothing of the machine's own network is
+Everything is run with `ip netns exec`: the device is made in the namespace, and nothing of the machine's own network is
 touched.
 """
 from __future__ import annotations
 
-import ctypes
 import itertools
 import os
 import shutil
@@ -14,8 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -25,7 +23,6 @@ KERNEL, LINNET = '10.77.0.1', '10.77.0.2'
 DEVICE = 'linnet0'
 STATION = str(Path(__file__).with_name('station.py'))
 EXEC = [sys.executable, '-c', 'from linnet.cli import main; main(prog_name="linnet")', 'exec']
-CLONE_NEWNET = 0x40000000
 numbers = itertools.count()
 
 
@@ -49,23 +46,6 @@ def lacking(*tools: str) -> str:
 def environment() -> dict[str, str]:
     """That of the processes: they test the build that the tests test."""
     return {**os.environ, 'PYTHONPATH': str(Path(linnet.__file__).parents[1]), 'PYTHONUNBUFFERED': '1'}
-
-
-@contextmanager
-def own_network() -> Iterator[None]:
-    """This thread, and the processes that it starts, in a namespace without a name. Python 3.12 has os.unshare."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    home = os.open('/proc/thread-self/ns/net', os.O_RDONLY)
-    try:
-        if libc.unshare(CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), 'unshare')
-        try:
-            yield
-        finally:
-            if libc.setns(home, CLONE_NEWNET):
-                raise OSError(ctypes.get_errno(), 'setns')
-    finally:
-        os.close(home)
 
 
 class Namespace:

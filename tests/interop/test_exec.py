@@ -82,8 +82,8 @@ def test_200_connections(served: Namespace, how: str) -> None:
 def test_nobody_listens(served: Namespace) -> None:
     code = f'import socket\ntry: socket.create_connection(({LINNET!r}, 4444), 5)\nexcept ConnectionRefusedError: print("refused")'
     assert served.run([sys.executable, '-c', code]) == 'refused\n'
-    code = (f'import socket\ns = socket.socket(type=socket.SOCK_DGRAM)\ns.settimeout(5)\ns.connect(({LINNET!r}, 4444))\ns.send(b"x")\n'
-            'try: s.recv(10)\nexcept ConnectionRefusedError: print("refused")')
+    code = (f'import socket\ns = socket.socket(type=socket.SOCK_DGRAM)\ns.settimeout(5)\ns.connect(({LINNET!r}, 4444))\n'
+            's.send(b"x")\ntry: s.recv(10)\nexcept ConnectionRefusedError: print("refused")')
     assert served.run([sys.executable, '-c', code]) == 'refused\n'
 
 
@@ -177,7 +177,8 @@ def test_capture(kind: str, tmp_path: Path) -> None:
     path = tmp_path / 'kernel.pcap'
     with Namespace() as ns:
         ns.exec(kind, [STATION, 'serve'], ready='ready')
-        dump = ns.start(['tcpdump', '-i', DEVICE, '-U', '-s', '0', '-B', '32768', '-Z', 'root', '-w', str(path)], 'tcpdump: listening')
+        dump = ns.start(['tcpdump', '-i', DEVICE, '-U', '-s', '0', '-B', '32768', '-Z', 'root', '-w', str(path)],
+                        'tcpdump: listening')
         for way in ('send', 'receive'):
             assert ns.run([sys.executable, STATION, way, LINNET, str(CAPTURED)]) == 'equal\n'
         ns.run(['ping', '-c', '3', '-i', '0.01', '-s', '3000', LINNET])
@@ -187,7 +188,8 @@ def test_capture(kind: str, tmp_path: Path) -> None:
     assert '0 packets dropped by kernel' in said, said
     fields = ['ip.src', 'frame.len', 'ip.checksum.status', 'tcp.checksum.status', 'icmp.checksum.status', '_ws.malformed']
     checks = [item for layer in ('ip', 'tcp', 'udp') for item in ('-o', f'{layer}.check_checksum:TRUE')]
-    done = subprocess.run(['tshark', '-r', str(path), *checks, '-T', 'fields', '-E', 'occurrence=f', *[x for f in fields for x in ('-e', f)]],
+    columns = [item for field in fields for item in ('-e', field)]
+    done = subprocess.run(['tshark', '-r', str(path), *checks, '-T', 'fields', '-E', 'occurrence=f', *columns],
                           capture_output=True, text=True, check=True)
     rows = [dict(zip(fields, row, strict=True)) for row in csv.reader(done.stdout.splitlines(), delimiter='\t')]
     assert not any(row['_ws.malformed'] for row in rows)
@@ -273,7 +275,8 @@ def test_busy_device() -> None:
 def test_without_the_right_to_make_a_device() -> None:
     """Root's uid without its capabilities: the device node opens, the device is refused."""
     with Namespace() as ns:
-        text = ns.run(['setpriv', '--bounding-set', '-all', '--inh-caps', '-all', *EXEC, '--', 'python', '-c', 'pass'], check=False)
+        powerless = ['setpriv', '--bounding-set', '-all', '--inh-caps', '-all']
+        text = ns.run([*powerless, *EXEC, '--', 'python', '-c', 'pass'], check=False)
         assert 'sudo ip tuntap add dev linnet0 mode tun user' in text
         assert 'Traceback' not in text
         assert not ns.has_device()

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from helpers.hosts import Prog
-from helpers.netns import lacking, own_network
+from helpers.netns import lacking
 from linnet.drivers.net.pcap import PcapTap
 from linnet.drivers.net.tun import tun_open
 from linnet.include.linux.inet import in_aton
@@ -122,10 +122,9 @@ class Station:
 def station(request: pytest.FixtureRequest) -> Iterator[Station]:
     """The four kinds of device."""
     kind = request.param.split('-')
-    with own_network():
-        made = Station(kind[0] == 'tap', 'offload' in kind)
-        yield made
-        made.close()
+    made = Station(kind[0] == 'tap', 'offload' in kind)
+    yield made
+    made.close()
 
 
 def test_ping(station: Station) -> None:

@@ -7,11 +7,14 @@ threads never preempt.
 """
 from __future__ import annotations
 
+import sys
 import threading
 import traceback
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
+
+from greenlet import GreenletExit
 
 from linnet.kernel.clock import ns_from_seconds
 from linnet.kernel.sched import (
@@ -173,6 +176,14 @@ def get_ident() -> int:
     return ident_of(task)
 
 
+def unless_killed(hook: Callable[[Any], None]) -> Callable[[Any], None]:
+    """threading.excepthook is not for a thread that ends with its program."""
+    def invoke(thread: Any) -> None:
+        if not isinstance(sys.exc_info()[1], GreenletExit):
+            hook(thread)
+    return invoke
+
+
 def start_new_thread(function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> int:
     """As _thread.start_new_thread: a task that runs function(*args)."""
     program = current_program()
@@ -193,6 +204,8 @@ def start_new_thread(function: Callable[..., object], args: tuple[Any, ...], kwa
 
     owner = getattr(function, '__self__', None)
     daemon = bool(getattr(owner, 'daemon', False))
+    if isinstance(owner, threading.Thread):
+        owner._invoke_excepthook = unless_killed(owner._invoke_excepthook)  # type: ignore[attr-defined]
     name = getattr(owner, 'name', None) or getattr(function, '__name__', 'thread')
     task = program.runtime.start_thread(program, body, f'{program.net.name}:{program.name}/{name}', daemon)
     return ident_of(task)

@@ -448,6 +448,9 @@ def tcp_ack(sk: TcpSock, skb: SkBuff, flag: i64) -> i64:
             return -SKB_DROP_REASON_TCP_TOO_OLD_ACK
         return 0
     if after(ack, sk.snd_nxt):
+        # RFC 9293, 3.10.7.4: tell the peer where we are
+        if (flag & FLAG_NO_CHALLENGE_ACK) == 0:
+            tcp_send_challenge_ack(sk)
         return -SKB_DROP_REASON_TCP_ACK_UNSENT_DATA
     ack_seq = skb.seq
     prior_packets = sk.packets_out

@@ -12,7 +12,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.skbuff import MAX_TCP_HEADER, SIZEOF_SK_BUFF, SIZEOF_SKB_SHARED_INFO, SkBuff
+from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.dst import RTAX_QUICKACK
 from linnet.include.net.inet_connection_sock import (
     ICSK_ACK_NOW,
@@ -23,11 +23,10 @@ from linnet.include.net.inet_connection_sock import (
     inet_csk_in_pingpong_mode,
     inet_csk_schedule_ack,
 )
-from linnet.include.net.sock import SOCK_NOSPACE, SOCK_RCVBUF_LOCK, SOCK_SNDBUF_LOCK, sock_net
+from linnet.include.net.sock import SOCK_RCVBUF_LOCK, SOCK_SNDBUF_LOCK, sock_net
 from linnet.include.net.tcp import (
     MAX_TCP_OPTION_SPACE,
     TCP_ATO_MIN,
-    TCP_CHRONO_SNDBUF_LIMITED,
     TCP_ECN_DEMAND_CWR,
     TCP_ECN_OK,
     TCP_ECN_SEEN,
@@ -45,14 +44,12 @@ from linnet.include.net.tcp import (
     tcp_full_space,
     tcp_jiffies32,
     tcp_mstamp_refresh,
-    tcp_packets_in_flight,
     tcp_space,
     tcp_space_from_win,
     tcp_win_from_space,
 )
 from linnet.include.trace.events.tcp import trace_tcp_rcv_space_adjust
 from linnet.net.ipv4.tcp import tcp_under_memory_pressure
-from linnet.net.ipv4.tcp_chrono import tcp_chrono_stop
 from linnet.net.ipv4.tcp_output import (
     __tcp_push_pending_frames,
     __tcp_select_window,
@@ -60,6 +57,7 @@ from linnet.net.ipv4.tcp_output import (
     tcp_send_ack,
     tcp_send_delayed_ack,
 )
+from linnet.net.ipv4.tcp_sndbuf import tcp_check_space, tcp_sndbuf_expand
 
 LINUX_FILE: Final = 'net/ipv4/tcp_input.c'
 
@@ -234,29 +232,6 @@ def tcp_clamp_window(sk: TcpSock) -> None:
         sk.rcv_ssthresh = sk.window_clamp if sk.window_clamp < least else least
 
 
-def tcp_sndbuf_expand(sk: TcpSock) -> None:
-    """A send buffer for twice the congestion window.  Linux: net/ipv4/tcp_input.c."""
-    per_mss = sk.rx_opt.mss_clamp if sk.rx_opt.mss_clamp > sk.mss_cache else sk.mss_cache
-    per_mss += MAX_TCP_HEADER + SIZEOF_SKB_SHARED_INFO
-    power: i64 = 1
-    while power < per_mss:
-        power <<= 1
-    per_mss = power + SIZEOF_SK_BUFF
-    nr_segs: i64 = TCP_INIT_CWND
-    if sk.snd_cwnd > nr_segs:
-        nr_segs = sk.snd_cwnd
-    if sk.reordering + 1 > nr_segs:
-        nr_segs = sk.reordering + 1
-    ca = sk.icsk_ca_ops
-    windows: i64 = 2
-    if ca is not None:
-        windows = ca.sndbuf_expand(sk)
-    sndmem = windows * nr_segs * per_mss
-    if sk.sk_sndbuf < sndmem:
-        most: i64 = sock_net(sk).ipv4.sysctl_tcp_wmem[2]
-        sk.sk_sndbuf = sndmem if sndmem < most else most
-
-
 def tcp_init_buffer_space(sk: TcpSock) -> None:
     """The connection stands: buffers and the clamp of the window for it.  Linux: net/ipv4/tcp_input.c."""
     app_win = sock_net(sk).ipv4.sysctl_tcp_app_win
@@ -370,32 +345,6 @@ def tcp_ack_snd_check(sk: TcpSock) -> None:
     if not inet_csk_ack_scheduled(sk):
         return
     __tcp_ack_snd_check(sk, True)
-
-
-def tcp_should_expand_sndbuf(sk: TcpSock) -> bool:
-    """Is it the send buffer that holds the sender back?  Linux: net/ipv4/tcp_input.c."""
-    if (sk.sk_userlocks & SOCK_SNDBUF_LOCK) != 0 or tcp_under_memory_pressure(sk):
-        return False
-    if sk.sk_prot.memory_allocated >= sock_net(sk).ipv4.sysctl_tcp_mem[0]:
-        return False
-    return tcp_packets_in_flight(sk) < sk.snd_cwnd
-
-
-def tcp_new_space(sk: TcpSock) -> None:
-    """Send buffer came free while a writer waits.  Linux: net/ipv4/tcp_input.c."""
-    if tcp_should_expand_sndbuf(sk):
-        tcp_sndbuf_expand(sk)
-        sk.snd_cwnd_stamp = tcp_jiffies32(sk)
-    sk.sk_cb.write_space(sk)
-
-
-def tcp_check_space(sk: TcpSock) -> None:
-    """Wake a writer that waits for room, if there is some.  Linux: net/ipv4/tcp_input.c."""
-    sock = sk.sk_socket
-    if sock is not None and (sock.flags & SOCK_NOSPACE) != 0:
-        tcp_new_space(sk)
-        if (sock.flags & SOCK_NOSPACE) == 0:
-            tcp_chrono_stop(sk, TCP_CHRONO_SNDBUF_LIMITED)
 
 
 def tcp_data_snd_check(sk: TcpSock) -> None:

@@ -38,13 +38,16 @@ from linnet.include.net.tcp_states import (
     TCPF_CLOSE_WAIT,
     TCPF_ESTABLISHED,
 )
+from linnet.net.core.skbuff import skb_take_frags
 from linnet.net.ipv4.inet_connection_sock import inet_csk_reset_xmit_timer
+from linnet.net.ipv4.tcp import tcp_wmem_free_skb
 from linnet.net.ipv4.tcp_chrono import tcp_chrono_start, tcp_chrono_stop
 from linnet.net.ipv4.tcp_cong import tcp_is_cwnd_limited, tcp_snd_cwnd_set
 from linnet.net.ipv4.tcp_input_cwnd import tcp_current_ssthresh, tcp_rearm_rto
-from linnet.net.ipv4.tcp_output_frag import tcp_init_tso_segs, tso_fragment
+from linnet.net.ipv4.tcp_output_frag import __pskb_trim_head, tcp_set_skb_tso_segs, tso_fragment
 from linnet.net.ipv4.tcp_output_mss import tcp_current_mss
 from linnet.net.ipv4.tcp_output_transmit import tcp_init_cwnd_of, tcp_transmit_skb
+from linnet.net.ipv4.tcp_sndbuf import tcp_check_space
 
 LINUX_FILE: Final = 'net/ipv4/tcp_output.c'
 
@@ -214,6 +217,37 @@ def tcp_small_queue_check(sk: TcpSock, skb: SkBuff, factor: i64) -> bool:
     return True
 
 
+def tcp_grow_skb(sk: TcpSock, skb: SkBuff, amount: i64) -> None:
+    """Fill skb, about to be sent, with up to `amount` bytes of the one behind it, so that super-segments are full.
+
+    Linux: net/ipv4/tcp_output.c.
+    """
+    following = skb.next
+    if following is None or skb.eor:
+        return
+    nlen = amount if amount < following.len else following.len
+    if nlen == 0:
+        return
+    moved = skb_take_frags(following, 0, nlen)
+    skb.frags.extend(moved)
+    skb.len += nlen
+    skb.data_len += nlen
+    skb.truesize += nlen
+    following.truesize -= nlen
+    skb.end_seq = (skb.end_seq + nlen) & U32
+    if nlen == following.len:
+        # its FIN comes along
+        skb.end_seq = following.end_seq
+        skb.tcp_flags |= following.tcp_flags
+        skb.eor = following.eor
+        __skb_unlink(following, sk.sk_write_queue)
+        tcp_wmem_free_skb(sk, following)
+    else:
+        __pskb_trim_head(following, nlen)
+        following.seq = (following.seq + nlen) & U32
+        following.gso_segs = 0
+
+
 # -- after a transmission
 
 def tcp_cwnd_application_limited(sk: TcpSock) -> None:
@@ -278,10 +312,8 @@ def tcp_event_new_data_sent(sk: TcpSock, skb: SkBuff) -> None:
     if prior_packets == 0 or sk.icsk_pending == ICSK_TIME_LOSS_PROBE:
         tcp_rearm_rto(sk)
     NET_ADD_STATS(sock_net(sk), LINUX_MIB_TCPORIGDATASENT, pcount)
-    sock = sk.sk_socket
-    if sock is not None and (sock.flags & SOCK_NOSPACE) != 0:
-        # a writer may wait for less unsent data (TCP_NOTSENT_LOWAT)
-        sk.sk_cb.write_space(sk)
+    # a writer may wait for less unsent data (TCP_NOTSENT_LOWAT)
+    tcp_check_space(sk)
 
 
 # -- the loop
@@ -302,7 +334,6 @@ def tcp_write_xmit(sk: TcpSock, mss_now: i64, nonagle: i64, push_one: i64) -> bo
         skb = sk.sk_write_queue.next
         if skb is None:
             break
-        tso_segs = tcp_init_tso_segs(skb, mss_now)
         cwnd_quota = tcp_cwnd_test(sk)
         if cwnd_quota == 0:
             if push_one != 2:
@@ -310,6 +341,10 @@ def tcp_write_xmit(sk: TcpSock, mss_now: i64, nonagle: i64, push_one: i64) -> bo
             cwnd_quota = 1
         if cwnd_quota > max_segs:
             cwnd_quota = max_segs
+        missing = cwnd_quota * mss_now - skb.len
+        if missing > 0 and skb.next is not None:
+            tcp_grow_skb(sk, skb, missing)
+        tso_segs = tcp_set_skb_tso_segs(skb, mss_now)
         if not tcp_snd_wnd_test(sk, skb, mss_now):
             is_rwnd_limited = True
             break

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""threading, queue and concurrent.futures in virtual time."""
+from __future__ import annotations
+
+import queue
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import TimeoutError as FuturesTimeout
+from typing import Any
+
+import pytest
+
+from linnet import Lab
+from linnet.kernel.sched import Deadlock
+
+
+def run(fn: Callable[[list[Any]], None], seed: int = 1) -> tuple[list[Any], float]:
+    """(what fn appended, virtual seconds it took)."""
+    out: list[Any] = []
+    with Lab(seed=seed) as lab:
+        lab.host('h').spawn(fn, out)
+        return out, lab.run()
+
+
+def test_locks_events_and_joins_take_virtual_time() -> None:
+    def program(out: list[Any]) -> None:
+        lock, event = threading.Lock(), threading.Event()
+
+        def worker(i: int) -> None:
+            with lock:
+                time.sleep(1)
+                out.append(i)
+            if i == 2:
+                event.set()
+        threads = [threading.Thread(target=worker, args=(i,), name=f'w{i}') for i in range(3)]
+        for thread in threads:
+            thread.start()
+        assert not lock.acquire(timeout=0.5)
+        assert not event.wait(0.25)
+        assert event.wait(5)
+        for thread in threads:
+            thread.join()
+        assert not any(thread.is_alive() for thread in threads)
+        out.append(time.monotonic())
+    assert run(program) == ([0, 1, 2, 3.0], 3.0)
+
+
+def test_conditions_semaphores_barriers_timers() -> None:
+    def program(out: list[Any]) -> None:
+        condition, ready = threading.Condition(), []
+        semaphore, barrier = threading.BoundedSemaphore(2), threading.Barrier(3)
+
+        def consumer() -> None:
+            with condition:
+                assert condition.wait_for(lambda: ready, timeout=10)
+                out.append(ready.pop())
+
+        def limited(i: int) -> None:
+            with semaphore:
+                time.sleep(1)
+            barrier.wait()
+            out.append(('through', time.monotonic()))
+        reader = threading.Thread(target=consumer)
+        reader.start()
+        time.sleep(0.5)
+        with condition:
+            ready.append('item')
+            condition.notify_all()
+        reader.join()
+        threads = [threading.Thread(target=limited, args=(i,)) for i in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        threading.Timer(1, out.append, ['timer']).start()
+        recursive = threading.RLock()
+        with recursive, recursive:
+            assert not ThreadPoolExecutor(1).submit(recursive.acquire, False).result()
+    out, _ = run(program)
+    assert out == ['item', *[('through', 2.5)] * 3, 'timer']
+
+
+@pytest.mark.parametrize('kind', [queue.Queue, queue.LifoQueue, queue.SimpleQueue])
+def test_queues(kind: type[Any]) -> None:
+    def program(out: list[Any]) -> None:
+        q = kind()
+
+        def producer() -> None:
+            for i in range(5):
+                time.sleep(0.5)
+                q.put(i)
+        threading.Thread(target=producer).start()
+        with pytest.raises(queue.Empty):
+            q.get(timeout=0.25)
+        out.extend(q.get() for _ in range(5))
+    assert run(program) == ([0, 1, 2, 3, 4], 2.5)
+
+
+def test_a_pool_with_and_without_shutdown() -> None:
+    def program(out: list[Any]) -> None:
+        def work(i: int) -> int:
+            time.sleep(1 + i % 2)
+            return i
+        with ThreadPoolExecutor(4) as pool:
+            futures = [pool.submit(work, i) for i in range(4)]
+            with pytest.raises(FuturesTimeout):
+                futures[0].result(timeout=0.5)
+            out.append([f.result() for f in as_completed(futures)])
+        left = ThreadPoolExecutor(2)
+        out.append(list(left.map(work, range(4))))
+        left.submit(lambda: (time.sleep(5), out.append('late')))
+    out, seconds = run(program)
+    assert sorted(out[0]) == [0, 1, 2, 3]
+    assert out[0][-1] in (1, 3)
+    assert out[1:] == [[0, 1, 2, 3], 'late']
+    assert seconds == 2 + 4 + 5 or seconds == 2 + 3 + 5
+
+
+def test_two_programs_that_use_pools_at_once_do_not_block_each_other() -> None:
+    out: list[Any] = []
+
+    def program(i: int) -> None:
+        with ThreadPoolExecutor(2) as pool:
+            out.extend(pool.map(lambda n: (time.sleep(0.1), (i, n))[1], range(4)))
+    with Lab() as lab:
+        for i in range(3):
+            lab.host(f'h{i}').spawn(program, i)
+        assert lab.run() == 0.2
+    assert sorted(out) == [(i, n) for i in range(3) for n in range(4)]
+
+
+def test_threads_have_names_identities_and_locals_of_their_own() -> None:
+    def program(out: list[Any]) -> None:
+        local = threading.local()
+        local.x = 'main'
+
+        def worker() -> None:
+            out.append((threading.current_thread().name, threading.get_ident() == threading.current_thread().ident,
+                        threading.current_thread().daemon))
+        thread = threading.Thread(target=worker, name='worker')
+        thread.start()
+        thread.join()
+        out.append((threading.current_thread().name, threading.current_thread().daemon, local.x))
+    assert run(program)[0] == [('worker', True, False), ('MainThread', False, 'main')]
+
+
+def test_an_exception_in_a_thread_ends_the_thread_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    def program(out: list[Any]) -> None:
+        hooked: list[Any] = []
+        before, threading.excepthook = threading.excepthook, hooked.append
+        try:
+            thread = threading.Thread(target=lambda: 1 / 0)
+            thread.start()
+            thread.join()
+        finally:
+            threading.excepthook = before
+        out.append(hooked[0].exc_type)
+    assert run(program)[0] == [ZeroDivisionError]
+
+
+def test_time_and_randomness_follow_the_world() -> None:
+    def program(out: list[Any]) -> None:
+        start = time.time(), time.monotonic(), time.perf_counter_ns()
+        time.sleep(0.125)
+        assert time.monotonic() - start[1] == 0.125
+        assert time.perf_counter_ns() - start[2] == 125_000_000
+        out.append((start, random.random(), random.SystemRandom().random(), time.localtime(time.time()).tm_year))
+    first, second, other = run(program)[0], run(program)[0], run(program, seed=2)[0]
+    assert first == second
+    assert first[0][1] != other[0][1]
+    assert first[0][2] != other[0][2]
+
+
+def test_a_program_that_spins_lets_time_creep() -> None:
+    def program(out: list[Any]) -> None:
+        end = time.monotonic() + 0.01
+        while time.monotonic() < end:
+            pass
+        out.append('done')
+    out, seconds = run(program)
+    assert out == ['done']
+    assert 0.01 <= seconds < 0.1
+
+
+def test_a_wait_that_nothing_can_end_is_a_deadlock_that_says_who_waits_for_what() -> None:
+    with Lab() as lab:
+        host = lab.host('h')
+        host.spawn(lambda: queue.Queue().get(), name='stuck')
+        host.spawn(lambda: socket.create_server(('', 7)).accept(), name='waiter')
+        with pytest.raises(Deadlock, match=r'h:stuck.* waits for a lock; h:waiter.* waits for ') as caught:
+            lab.run()
+        assert len(caught.value.waiting) == 2
+
+
+def test_servers_that_only_look_around_do_not_hide_a_deadlock() -> None:
+    with Lab() as lab:
+        host = lab.host('h')
+
+        def idle() -> None:
+            while True:
+                time.sleep(60)
+        host.spawn(idle, daemon=True)
+        host.spawn(lambda: queue.Queue().get(), name='stuck')
+        with pytest.raises(Deadlock, match='stuck'):
+            lab.run()
+
+
+def test_a_long_sleep_is_no_deadlock() -> None:
+    with Lab() as lab:
+        lab.host('h').spawn(time.sleep, 10 * 86400)
+        assert lab.run() == 10 * 86400
