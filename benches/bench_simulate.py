@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Simulation speed: data segments of 1448 bytes delivered per wall second, and the same path in ns-3 where it is installed.
 
-    python benches/bench_simulate.py [a|c|d] [--seconds 20] [--repeat 3] [--ns3]
+    python benches/bench_simulate.py [a|c|d] [--seconds 20] [--repeat 3] [--ns3 [PYTHON]]
 
 Paths: a = host -1 Gbit/s, 1 ms- router -100 Mbit/s, 10 ms- host, one bulk flow; c = a with 1 % loss on the second link; d =
-eight routers. ns-3 (PyPI: pip install ns) is run by benches/simulate_ns3.py in turn with ours, and the median of the ratios
+eight routers. ns-3 (PyPI: pip install ns3) is run by benches/simulate_ns3.py in turn with ours, and the median of the ratios
 is printed.
 """
 from __future__ import annotations
@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument('path', nargs='?', default='a', choices='acd')
     parser.add_argument('--seconds', type=float, default=20)
     parser.add_argument('--repeat', type=int, default=3)
-    parser.add_argument('--ns3', action='store_true')
+    parser.add_argument('--ns3', nargs='?', const=sys.executable, metavar='PYTHON', help='the interpreter that has ns-3 (pip install ns3)')
     args = parser.parse_args()
     build = 'interpreted' if (timer.__file__ or '').endswith('.py') else 'compiled'
     ratios, ours, theirs = [], [], []
@@ -88,7 +88,7 @@ def main() -> None:
         ours.append(result['segments_per_s'])
         print(json.dumps({'stack': f'linnet ({build})', 'path': args.path, **result}), flush=True)
         if args.ns3:
-            command = [sys.executable, str(Path(__file__).with_name('simulate_ns3.py')), args.path, str(args.seconds), str(seed)]
+            command = [args.ns3, str(Path(__file__).with_name('simulate_ns3.py')), args.path, str(args.seconds), str(seed)]
             peer = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
             theirs.append(peer['segments_per_s'])
             ratios.append(ours[-1] / theirs[-1])

@@ -40,7 +40,7 @@ from linnet.include.net.dropreason import DROP_REASONS
 from linnet.include.net.ip_fib import RT_SCOPE_LINK, FibConfig
 from linnet.include.net.net_namespace import Net
 from linnet.kernel.clock import Clock, VirtualClock
-from linnet.kernel.sched import Deadlock
+from linnet.kernel.sched import TASK_RUNNING, Deadlock
 from linnet.kernel.timer import TimerList, del_timer, mod_timer, timer_pending
 from linnet.kernel.trace import TraceSink
 from linnet.net.boot import new_net, new_world
@@ -266,7 +266,7 @@ class StallTimer(TimerList):
         sched = self.lab.world.sched
         now = int(sched.clock.now)
         if now - self.lab.runtime.last_run >= STALL_NS and not any(
-                timer_pending(task.timer) for task in sched.tasks.values() if not task.daemon):
+                timer_pending(task.timer) or task.state == TASK_RUNNING for task in sched.tasks.values() if not task.daemon):
             sched.stop()
         else:
             mod_timer(self, now + STALL_NS)

@@ -21,6 +21,7 @@ from typing import Any
 
 HERE, THERE = '10.0.0.1', '10.0.0.2'
 PORT = 8080
+LISTEN_PORT = 8081
 SETTLE = 15  # ms
 SYSCTLS = {
     'tcp_timestamps': '0', 'tcp_sack': '0', 'tcp_early_retrans': '0', 'tcp_congestion_control': 'reno', 'tcp_ecn': '0',
@@ -44,18 +45,25 @@ class Connection:
         self.their_isn = 0
         self.their_port = 0
         self.nxt = 1
+        self.timestamps = False  # the peer's segments carry the option
+        self.their_tsval = 0
+        self.tsval = 5000
 
     def packet(self, flags: str, ack: int, length: int, window: int, seq: int | None, urg: int, options: bytes) -> bytes:
         """A segment of the peer; length bytes of payload."""
         bits = bits_of(flags)
         rel = self.nxt if seq is None else seq
+        if self.timestamps and 'R' not in flags:
+            self.tsval += 10
+            options += struct.pack('!BBBBII', 1, 1, 8, 10, self.tsval, self.their_tsval if bits & 0x10 else 0)
         tcp = struct.pack(
             '!HHIIBBHHH', PORT, self.their_port, (ISN + rel) & 0xFFFFFFFF,
             (self.their_isn + ack) & 0xFFFFFFFF if bits & 0x10 else 0, (5 + len(options) // 4) << 4, bits, window, 0, urg,
         ) + options + bytes(length)
         pseudo = socket.inet_aton(THERE) + socket.inet_aton(HERE) + struct.pack('!BBH', 0, 6, len(tcp))
         tcp = tcp[:16] + struct.pack('!H', checksum(pseudo + tcp)) + tcp[18:]
-        ip = struct.pack('!BBHHHBBH', 0x45, 0, 20 + len(tcp), 0, 0x4000, 64, 6, 0) + socket.inet_aton(THERE) + socket.inet_aton(HERE)
+        ip = struct.pack('!BBHHHBBH', 0x45, 0, 20 + len(tcp), 0, 0x4000, 64, 6, 0)
+        ip += socket.inet_aton(THERE) + socket.inet_aton(HERE)
         ip = ip[:10] + struct.pack('!H', checksum(ip)) + ip[12:]
         if seq is None:
             self.nxt += length + (1 if 'F' in flags else 0)
@@ -70,6 +78,11 @@ class Connection:
         sport, _, seq, ack, doff, bits, window = struct.unpack_from('!HHIIBBH', tcp)
         if bits & 0x02:
             self.their_isn, self.their_port = seq, sport
+        if self.timestamps and (doff >> 4) >= 8:
+            at = 20
+            while tcp[at] != 8:
+                at += 1 if tcp[at] == 1 else tcp[at + 1]
+            self.their_tsval = struct.unpack_from('!I', tcp, at + 2)[0]
         flags = ''.join(name for bit, name in FLAG_NAMES if bits & bit)
         rel_ack = (ack - ISN) & 0xFFFFFFFF if bits & 0x10 else 0
         return [flags, (seq - self.their_isn) & 0xFFFFFFFF, len(tcp) - (doff >> 4) * 4, rel_ack, window]
@@ -107,6 +120,7 @@ class KernelHost:
             with open(f'/proc/sys/net/ipv4/{name}', 'w') as file:
                 file.write(value)
         self.conn = Connection()
+        self.timestamps = sysctls.get('tcp_timestamps') == '1'
         self.fd = socket.socket()
         self.fd.setblocking(False)
 
@@ -130,6 +144,15 @@ class KernelHost:
         try:
             if op == 'connect':
                 return self.fd.connect((THERE, PORT))
+            if op == 'listen':
+                self.fd.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                self.fd.bind((HERE, LISTEN_PORT))
+                self.conn.their_port = LISTEN_PORT
+                return self.fd.listen(args[0] if args else 5)
+            if op == 'accept':
+                self.listener = self.fd
+                self.fd = self.fd.accept()[0]
+                return self.fd.setblocking(False)
             if op == 'send':
                 return self.fd.send(bytes(args[0]), (args[1] if len(args) > 1 else 0) | socket.MSG_NOSIGNAL)
             if op == 'recv':
@@ -160,6 +183,7 @@ class LinnetHost:
             if name != 'tcp_sack':
                 assert self.wire.net.sysctl.set(f'net.ipv4.{name}', value) == 0, name
         self.conn = Connection()
+        self.timestamps = sysctls.get('tcp_timestamps') == '1'
         self.fd = self.wire.prog.nonblocking(self.wire.prog.socket())
         self.closed = False
 
@@ -188,6 +212,13 @@ class LinnetHost:
             try:
                 if op == 'connect':
                     return prog.connect(self.fd, THERE, PORT)
+                if op == 'listen':
+                    prog.bind(self.fd, HERE, LISTEN_PORT)
+                    self.conn.their_port = LISTEN_PORT
+                    return prog.listen(self.fd, args[0] if args else 5)
+                if op == 'accept':
+                    self.fd = prog.accept(self.fd, 0o4000)[0]
+                    return None
                 if op == 'send':
                     return prog.send(self.fd, bytes(args[0]), args[1] if len(args) > 1 else 0)
                 if op == 'recv':
@@ -210,6 +241,7 @@ class LinnetHost:
 def play(host: KernelHost | LinnetHost, script: list[Step]) -> list[Note]:
     """Run a script; for each step its result and the segments that followed."""
     notes: list[Note] = []
+    host.conn.timestamps = host.timestamps
     for step in script:
         op = step[0]
         result: Any = None

@@ -142,8 +142,10 @@ def test_iperf3_as_client(kind: str, way: list[str]) -> None:
         counted, _ = server.communicate(timeout=20)
     assert 'error' not in result, result['error']
     assert server.returncode == 0, counted
-    assert result['end']['sum_received']['bytes'] >= BULK * 0.99  # iperf3 stops counting when the sender has sent
-    assert int(counted) >= BULK * 0.99
+    assert result['end']['sum_sent']['bytes'] >= BULK
+    # The sender's word ends the counting: what its socket's buffer holds then is not in the receiver's figure.
+    assert result['end']['sum_received']['bytes'] >= BULK * 0.8
+    assert int(counted) >= BULK * 0.8
 
 
 @no_iperf3
@@ -158,7 +160,7 @@ def test_iperf3_as_server(kind: str, way: str) -> None:
     counts = json.loads(text)
     assert 'error' not in json.loads(report), report
     assert counts['ours'] >= BULK
-    assert counts['theirs'] >= BULK * 0.9
+    assert counts['theirs'] >= BULK * 0.8
 
 
 # -- what tcpdump sees of it
@@ -230,13 +232,12 @@ def test_a_signal_ends_a_busy_program() -> None:
 
 
 def test_a_signal_that_the_program_swallows() -> None:
-    code = ('import time\nprint("ready", flush=True)\nfor _ in range(2):\n    try:\n        while True: time.sleep(0)\n'
-            '    except BaseException: pass')
+    code = ('import os, time\ntry: os.kill(os.getpid(), 15)\nexcept BaseException: print("swallowed", flush=True)\n'
+            'while True: time.sleep(0)')
     with Namespace() as ns:
-        child = ns.exec('tun', ['-c', code], ready='ready')
-        child.send_signal(signal.SIGTERM)
-        child.communicate(timeout=10)
-        assert child.returncode == 143
+        child = ns.exec('tun', ['-c', code])
+        text, _ = child.communicate(timeout=20)
+        assert (child.returncode, text) == (143, 'swallowed\n')
 
 
 def test_exit_code_of_the_program() -> None:

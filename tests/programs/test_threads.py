@@ -84,10 +84,10 @@ def test_conditions_semaphores_barriers_timers() -> None:
     assert out == ['item', *[('through', 2.5)] * 3, 'timer']
 
 
-@pytest.mark.parametrize('kind', [queue.Queue, queue.LifoQueue, queue.SimpleQueue])
-def test_queues(kind: type[Any]) -> None:
+@pytest.mark.parametrize('kind', ['Queue', 'LifoQueue', 'SimpleQueue'])
+def test_queues(kind: str) -> None:
     def program(out: list[Any]) -> None:
-        q = kind()
+        q = getattr(queue, kind)()
 
         def producer() -> None:
             for i in range(5):

@@ -2,11 +2,12 @@
 """struct net_protocol: who takes a datagram of an IP protocol number. Registered in Net.ipv4.inet_protos by inet_add_protocol."""
 from __future__ import annotations
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from linnet.include.linux.skbuff import SkBuff
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NetProtocol:
     """Linux: struct net_protocol."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from linnet.include.linux.errno import EOPNOTSUPP
 from linnet.include.linux.skbuff import SkBuff, SkBuffHead
@@ -64,6 +64,7 @@ SK_NO_REUSE: Final = 0
 SS_FLAGS_NONE: Final = 0
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ProtoOps:
     """Linux: struct proto_ops: what a socket of one type does, between the syscall and the protocol. 0 or negative errno."""
 
@@ -151,6 +152,7 @@ class Socket:
         self.caller: Process | None = None  # whose system call this is (Linux: current); None: the stack's own
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class NetProtoFamily:
     """Linux: struct net_proto_family: makes the sockets of one address family. Registered in Net.net_families."""
 
@@ -189,6 +191,7 @@ class SockCb:
         raise AssertionError('set by sock_init_data')
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Proto:
     """Linux: struct proto: one transport protocol. The sizes and limits its socks share are here too. 0 or negative errno."""
 

@@ -190,7 +190,8 @@ def tcp_validate_incoming(sk: TcpSock, skb: SkBuff, syn_inerr: bool) -> bool:
                 return False
             if reason == SKB_DROP_REASON_TCP_INVALID_END_SEQUENCE:
                 NET_INC_STATS(sock_net(sk), LINUX_MIB_BEYONDWINDOW)
-            if not tcp_oow_rate_limited(sk, LINUX_MIB_TCPACKSKIPPEDSEQ):
+            # data is no part of a loop of ACKs: it is always answered
+            if skb.seq != skb.end_seq or not tcp_oow_rate_limited(sk, LINUX_MIB_TCPACKSKIPPEDSEQ):
                 tcp_send_dupack(sk, skb)
         elif tcp_reset_check(sk, skb):
             tcp_reset(sk, skb)
@@ -227,7 +228,7 @@ def tcp_paws_failed(sk: TcpSock, skb: SkBuff, reason: i64, syn_inerr: bool) -> N
         NET_INC_STATS(sock_net(sk), LINUX_MIB_PAWSOLDACK)
     else:
         NET_INC_STATS(sock_net(sk), LINUX_MIB_PAWSESTAB)
-        if not tcp_oow_rate_limited(sk, LINUX_MIB_TCPACKSKIPPEDPAWS):
+        if skb.seq != skb.end_seq or not tcp_oow_rate_limited(sk, LINUX_MIB_TCPACKSKIPPEDPAWS):
             tcp_send_dupack(sk, skb)
     tcp_drop_reason(sk, skb, reason)
 

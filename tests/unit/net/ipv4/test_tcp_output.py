@@ -165,6 +165,15 @@ class TestSegments:
         wire.run(lambda: wire.prog.send(fd, bytes(5000)))
         assert [s[1:3] for s in peer.got()] == [(1, 1000), (1001, 1000)]
 
+    def test_what_waits_behind_fills_a_super_segment_up_to_the_window(self) -> None:
+        wire, peer, fd = connected(window=4000)
+        wire.run(lambda: wire.prog.send(fd, bytes(20000)))
+        assert [s[1:3] for s in peer.got()] == [(1, 1460), (1461, 1460)]
+        peer.send('.', ack=1461, window=4000)
+        assert peer.got() == [('.', 2921, 1460, 1), ('P.', 4381, 1080, 1)]
+        peer.send('.', ack=5461, window=4000)
+        assert [s[1:3] for s in peer.got()] == [(5461, 1460), (6921, 1460)]
+
     def test_super_segments_go_down_whole_to_a_device_that_cuts_them(self) -> None:
         wire, peer, fd = connected(tso=True)
         wire.run(lambda: wire.prog.send(fd, bytes(10 * 1460)))
