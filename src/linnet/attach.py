@@ -22,6 +22,8 @@ from linnet import units
 from linnet.drivers.net.pcap import PcapTap
 from linnet.drivers.net.tun import tun_open
 from linnet.include.linux.inet import in_aton, in_ntoa, inet_make_mask
+from linnet.include.linux.netdevice import NetDevice
+from linnet.include.linux.notifier import NETDEV_CHANGE, NotifierBlock
 from linnet.include.net.ip_fib import RT_SCOPE_LINK, FibConfig
 from linnet.kernel.clock import RealClock
 from linnet.lab import python_command
@@ -52,7 +54,10 @@ def configure_kernel_side(name: str, addr: str, bits: int, mtu: int) -> None:
 
         def inet(value: int) -> bytes:
             return struct.pack('=HH4s', socket.AF_INET, 0, value.to_bytes(4, 'big'))
-        request(SIOCSIFMTU, struct.pack('i', mtu))
+        try:
+            request(SIOCSIFMTU, struct.pack('i', mtu))
+        except OSError as exc:
+            raise OSError(exc.errno, f"the kernel's side of {name} cannot have an MTU of {mtu}") from None
         request(SIOCSIFADDR, inet(in_aton(addr)))
         request(SIOCSIFNETMASK, inet(int(inet_make_mask(bits))))
         flags = struct.unpack_from('H', request(SIOCGIFFLAGS, b''), 16)[0]
@@ -70,6 +75,18 @@ def keep_memory() -> None:
         libc.mallopt(M_TOP_PAD, 4 << 20)
 
 
+class CarrierWatch(NotifierBlock):
+    """Ends the run when the device loses its carrier: the kernel's interface was deleted."""
+
+    def __init__(self, dev: NetDevice) -> None:
+        self.dev = dev
+
+    def notifier_call(self, event: int, dev: NetDevice, addr: int = 0, prefixlen: int = 0) -> None:
+        """NETDEV_CHANGE tells of the carrier."""
+        if event == NETDEV_CHANGE and dev is self.dev and not dev.carrier:
+            dev.net.world.sched.stop()
+
+
 class Attached:
     """A host on a TUN (or TAP) device. addr: its own address with the prefix length; gateway: where its default route
     goes (default: the kernel's side); kernel_addr: the kernel's side's address, '' to leave that side alone.
@@ -84,26 +101,38 @@ class Attached:
             raise ValueError('give either tun=NAME or tap=NAME')
         name = tun if tun is not None else tap
         assert name is not None
+        own, bits = units.prefix(addr)
+        peer = kernel_addr if kernel_addr is not None else kernel_address(addr)
         existed = name in [name for _, name in socket.if_nameindex()]  # of this network namespace, which /sys may not be of
         keep_memory()
         self.world = new_world(RealClock(), random.SystemRandom().getrandbits(64) if seed is None else seed)
         self.runtime = Runtime(self.world)
         self.net = new_net(self.world, hostname)
         self.dev = tun_open(self.net, name, tap is not None, offload)
-        own, bits = units.prefix(addr)
-        peer = kernel_addr if kernel_addr is not None else kernel_address(addr)
-        if not existed and peer:
-            configure_kernel_side(name, peer, bits, mtu)
-        if mtu != 1500:
-            dev_set_mtu(self.dev, mtu)
-        dev_open(self.dev)
+        self.taps: list[PcapTap] = []
+        try:
+            if not existed and peer:
+                configure_kernel_side(name, peer, bits, mtu)
+            self._configure(own, bits, gateway or peer, mtu)
+        except OSError:
+            self.close()
+            raise
+        self.runtime.names.add(hostname, own)
+        patches.install()
+
+    def _configure(self, own: int, bits: int, gateway: str, mtu: int) -> None:
+        """Our side: MTU, up, address, default route."""
+        error = dev_set_mtu(self.dev, mtu)
+        if error:
+            raise OSError(-error, f'{self.dev.name} cannot have an MTU of {mtu}')
+        error = dev_open(self.dev)
+        if error:
+            raise OSError(-error, f'{self.dev.name} does not come up')
         error = inet_addr_add(self.dev, own, bits)
         if error:
-            raise OSError(-error, f'cannot give {addr} to {name}')
-        self._default_route(gateway or peer)
-        self.runtime.names.add(hostname, own)
-        self.taps: list[PcapTap] = []
-        patches.install()
+            raise OSError(-error, f'{self.dev.name} cannot have the address {in_ntoa(own)}/{bits}')
+        self._default_route(gateway)
+        self.net.netdev_chain.append(CarrierWatch(self.dev))
 
     def _default_route(self, gateway: str) -> None:
         cfg = FibConfig()
@@ -113,7 +142,7 @@ class Attached:
             cfg.fc_scope, cfg.fc_oif = RT_SCOPE_LINK, self.dev.ifindex
         error = fib_add_route(self.net, cfg)
         if error:
-            raise OSError(-error, f'default route through {gateway} refused')
+            raise OSError(-error, f'no default route through {gateway}: it is not in the subnet of our address')
 
     def __enter__(self) -> Attached:
         return self
@@ -132,11 +161,11 @@ class Attached:
         self.taps.append(tap)
         return tap
 
-    def run(self) -> None:
-        """Serve until every program has ended."""
+    def run(self) -> bool:
+        """Serve until every program has ended. False if they have not: the kernel's interface was deleted, or stop() called."""
         patches.sweep()
         try:
-            self.world.sched.run_until_done()
+            return self.world.sched.run_until_done()
         finally:
             self.runtime.restore()
 

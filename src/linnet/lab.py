@@ -155,7 +155,8 @@ class Host:
         """Start a program; it runs when the lab does.
 
         target: a function (called with args), or what would follow `python` on a command line: ['-m', 'http.server', '8000']
-        or ['client.py', 'arg']. daemon: the lab's run() does not wait for it (a server). check: an exception in it is raised by run().
+        or ['client.py', 'arg']. daemon: the lab's run() does not wait for it (a server). check: an exception in it is raised by
+        run().
         """
         path = None
         if callable(target):
@@ -189,8 +190,8 @@ class Host:
     def hook(self, point: str, fn: Callable[[SkBuff, NfHookState], int | None], *, priority: int = 0) -> Callable[[], None]:
         """Register a function as a netfilter hook; what is returned removes it again.
 
-        point: 'PRE_ROUTING', 'LOCAL_IN', 'FORWARD', 'LOCAL_OUT' or 'POST_ROUTING'. fn(skb, state) gives a verdict, NF_ACCEPT, NF_DROP ...
-        (include/linux/netfilter.py); None accepts. Lower priorities run first.
+        point: 'PRE_ROUTING', 'LOCAL_IN', 'FORWARD', 'LOCAL_OUT' or 'POST_ROUTING'. fn(skb, state) gives a verdict,
+        NF_ACCEPT, NF_DROP ... (include/linux/netfilter.py); None accepts. Lower priorities run first.
         """
         if point not in HOOK_POINTS:
             raise ValueError(f'no hook point {point!r}; there are {", ".join(HOOK_POINTS)}')
@@ -331,7 +332,8 @@ class Lab:
         """Join two hosts.
 
         properties: rate ('100mbit'), delay ('10ms', one way), jitter, loss, duplicate, reorder, corrupt ('1 %'), the same both
-        ways (see Link.set). With none of them the link is a veth pair: no rate, no delay, and packets cross within the sender's call.
+        ways (see Link.set). With none of them the link is a veth pair: no rate, no delay, and packets cross within the
+        sender's call.
         subnet: its network; '' for a link without addresses.
         """
         ends = [self.hosts[h] if isinstance(h, str) else h for h in (a, b)]
@@ -357,6 +359,7 @@ class Lab:
                 port.host.address(port, f'{in_ntoa(base + 1 + i)}/{bits}')
         link = Link(ports[0], ports[1], params)
         self.links.append(link)
+        self._routed = False
         return link
 
     def _next_subnet(self) -> tuple[int, int]:
@@ -432,7 +435,10 @@ class Lab:
 
     @contextmanager
     def trace(self, *names: str) -> Iterator[list[tuple[float, str, dict[str, object]]]]:
-        """Collect (virtual seconds, tracepoint, fields) while the with block runs; names: 'tcp:tcp_retransmit_skb', 'skb:*'; all without any."""
+        """Collect (virtual seconds, tracepoint, fields) while the with block runs.
+
+        names: 'tcp:tcp_retransmit_skb', 'skb:*'; all without any.
+        """
         sink = _Collector(self, names)
         self.world.trace.subscribe(sink)
         try:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running unmodified programs twice over a lossy, delayed link: same results, equal captures, nothing left alive."""
+
 from __future__ import annotations
 
 import contextlib
@@ -14,7 +15,9 @@ from linnet.lab import Host
 LINK = {'rate': '10mbit', 'delay': '10ms', 'loss': '2 %'}
 
 
-def once(path: Path, build: Callable[[Host, Host, list[Any]], None], *, seed: int = 1, link: dict[str, Any] | None = None) -> list[Any]:
+def once(
+    path: Path, build: Callable[[Host, Host, list[Any]], None], *, seed: int = 1, link: dict[str, Any] | None = None
+) -> list[Any]:
     """One run: build(client, server, out) spawns the programs, which append to out. Asserts that nothing stays alive."""
     out: list[Any] = []
     with Lab(seed=seed) as lab:
@@ -29,8 +32,9 @@ def once(path: Path, build: Callable[[Host, Host, list[Any]], None], *, seed: in
     return out
 
 
-def twice(tmp_path: Path, build: Callable[[Host, Host, list[Any]], None], *, seed: int = 1,
-          link: dict[str, Any] | None = None) -> list[Any]:
+def twice(
+    tmp_path: Path, build: Callable[[Host, Host, list[Any]], None], *, seed: int = 1, link: dict[str, Any] | None = None
+) -> list[Any]:
     """What the programs reported, the same in both runs; the captures are equal byte by byte, and nobody wrote to stderr."""
     noise = io.StringIO()
     with contextlib.redirect_stderr(noise):

@@ -120,6 +120,7 @@ class Wire:
         assert register_netdevice(self.dev) == 0
         assert dev_open(self.dev) == 0
         assert inet_addr_add(self.dev, in_aton(HERE), 24) == 0
+        self.net.ipv4.sysctl_tcp_congestion_control = 'reno'  # its windows can be told in advance
         self.prog = Prog(self.net)
 
     @property

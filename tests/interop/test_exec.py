@@ -87,12 +87,12 @@ def test_nobody_listens(served: Namespace) -> None:
     assert served.run([sys.executable, '-c', code]) == 'refused\n'
 
 
-@pytest.mark.parametrize('kind', ['tun', 'tap', 'tun-plain'])
+@pytest.mark.parametrize('kind', ['tun', 'tap-plain'])
 def test_curl(kind: str, files: Path) -> None:
     with Namespace() as ns:
         ns.exec(kind, ['-m', 'http.server', '8000', '-d', str(files)], ready='Serving HTTP')
         assert ns.run(['curl', '-s', f'http://{LINNET}:8000/index.html']) == '<p>Hello</p>'
-        name = 'big' if COMPILED or kind != 'tun-plain' else 'index.html'
+        name = 'big' if COMPILED or 'plain' not in kind else 'index.html'
         ns.run(['curl', '-s', '-o', str(files / 'got'), f'http://{LINNET}:8000/{name}'])
         assert (files / 'got').read_bytes() == (files / name).read_bytes()
 
@@ -108,13 +108,13 @@ def test_urllib(kind: str, files: Path) -> None:
 
 
 @pytest.mark.parametrize('socket_kind', ['ping', 'raw'])
-@pytest.mark.parametrize('kind', ['tun', 'tap', 'tun-plain'])
+@pytest.mark.parametrize('kind', ['tun', 'tap-plain'])
 def test_our_ping(kernel_serves: Namespace, kind: str, socket_kind: str) -> None:
     assert kernel_serves.linnet(kind, [STATION, 'ping', KERNEL, socket_kind, '20']) == '20 answered\n'
 
 
 @pytest.mark.parametrize('way', ['send', 'receive'])
-@pytest.mark.parametrize('kind', ['tun', 'tap', 'tun-plain', 'tap-plain'])
+@pytest.mark.parametrize('kind', ['tun', 'tap', 'tap-plain'])
 def test_our_bulk(kernel_serves: Namespace, kind: str, way: str) -> None:
     size = PLAIN_BULK if 'plain' in kind else BULK
     assert kernel_serves.linnet(kind, [STATION, way, KERNEL, str(size)]) == 'equal\n'
@@ -261,6 +261,50 @@ def test_a_device_that_was_there(files: Path) -> None:
         child.wait(10)
         addresses = ns.run(['ip', '-4', 'addr', 'show', 'dev', DEVICE])
         assert '10.78.0.1/24' in addresses and KERNEL not in addresses
+
+
+def test_the_device_is_deleted() -> None:
+    with Namespace() as ns:
+        child = ns.exec('tun', [STATION, 'serve'], ready='ready')
+        ns.run(['ip', 'link', 'del', DEVICE])
+        text, _ = child.communicate(timeout=10)
+        assert (child.returncode, text) == (1, f'Error: {DEVICE} is gone: the interface was deleted\n')
+
+
+def test_down_and_up_again() -> None:
+    with Namespace() as ns:
+        ns.exec('tun', [STATION, 'serve'], ready='ready')
+        ns.run(['ip', 'link', 'set', DEVICE, 'down'])
+        ns.run(['ip', 'link', 'set', DEVICE, 'up'])
+        assert ns.run([sys.executable, STATION, 'sequential', LINNET, '5']) == '5 echoed\n'
+
+
+@pytest.mark.parametrize(('options', 'says'), [
+    (['--addr', '1.2'], 'not an IPv4 address'),
+    (['--gateway', '9.9.9.9'], 'no default route through 9.9.9.9'),
+    (['--pcap', '/nowhere/x'], '/nowhere/x'),
+    (['--mtu', '65535', '--tap', 'linnet1'], 'MTU of 65535'),
+    (['--tun', 'lo'], 'lo is there already'),
+    (['--tun', 'a-name-that-is-too-long'], '1 to 15 bytes'),
+])
+def test_what_cannot_be(kernel_serves: Namespace, options: list[str], says: str) -> None:
+    text = kernel_serves.run([*EXEC, *options, '--', '-c', 'pass'], check=False)
+    assert text.startswith('Error: ') and says in text, text
+    assert text.count('\n') == 1, text
+    assert not kernel_serves.has_device()
+
+
+def test_its_own_capture(tmp_path: Path) -> None:
+    path = tmp_path / 'ours.pcapng'
+    with Namespace() as ns:
+        ns.start([sys.executable, STATION, 'serve'], 'ready')
+        assert ns.linnet('tun', [STATION, 'send', KERNEL, '1000000'], '--pcap', str(path)) == 'equal\n'
+    assert path.stat().st_size > 1_000_000
+
+
+def test_jumbo_frames(kernel_serves: Namespace) -> None:
+    for way in ('send', 'receive'):
+        assert kernel_serves.linnet('tap-plain', [STATION, way, KERNEL, '2000000'], '--mtu', '9000') == 'equal\n'
 
 
 def test_busy_device() -> None:

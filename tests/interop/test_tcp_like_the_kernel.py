@@ -22,7 +22,7 @@ MSS = [2, 4, 5, 180]
 NODELAY = ('setopt', 6, 1, 1)
 SNDBUF = ('setopt', 1, 7, 200_000)
 SYN = ('peer', 'S', {'seq': 0, 'opt': MSS})
-ACK = ('peer', '.', {})
+ACK: Step = ('peer', '.', {})
 LINGER_0 = ('setopt', 1, 13, [1, 0, 0, 0, 0, 0, 0, 0])
 
 

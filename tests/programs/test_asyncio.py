@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stock asyncio: its own event loop, on simulated descriptors."""
+
 from __future__ import annotations
 
 import asyncio
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from helpers.programs import twice
-
 from linnet.lab import Host
 
 
@@ -48,8 +48,10 @@ def test_streams(tmp_path: Path) -> None:
             async with asyncio.TaskGroup() as group:
                 for i in range(10):
                     group.create_task(one(i))
+
         start(server, serve(), daemon=True)
         start(client, clients())
+
     assert twice(tmp_path, build) == [True] * 10
 
 
@@ -71,8 +73,10 @@ def test_a_server_that_is_killed_cancels_its_tasks(tmp_path: Path) -> None:
             _, writer = await asyncio.open_connection('server', 7)
             writer.write(b'x')
             await writer.drain()
+
         start(server, both(), daemon=True)
         start(client, look())
+
     assert twice(tmp_path, build) == ['cleaned up']
 
 
@@ -100,10 +104,16 @@ def test_time_outs_and_errors(tmp_path: Path) -> None:
                 await asyncio.open_connection('nobody', 8)
             except socket.gaierror as exc:
                 out.append(str(exc))
+
         start(server, serve(), daemon=True)
         start(client, talk())
+
     assert twice(tmp_path, build) == [
-        0.5, 'no line', "[Errno 111] Connect call failed ('198.18.0.2', 8)", '[Errno -2] Name or service not known']
+        0.5,
+        'no line',
+        "[Errno 111] Connect call failed ('198.18.0.2', 8)",
+        '[Errno -2] Name or service not known',
+    ]
 
 
 class UpperProtocol(asyncio.DatagramProtocol):
@@ -133,13 +143,17 @@ def test_datagrams(tmp_path: Path) -> None:
             await asyncio.Event().wait()
 
         async def ask() -> None:
-            transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: Collect(out), remote_addr=('server', 7))
+            transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+                lambda: Collect(out), remote_addr=('server', 7)
+            )
             for i in range(5):
                 transport.sendto(b'hello %d' % i)
                 await asyncio.sleep(0.1)
             transport.close()
+
         start(server, answer(), daemon=True)
         start(client, ask())
+
     out = twice(tmp_path, build, link={'rate': '1mbit', 'delay': '5ms'})
     assert out == [(b'HELLO %d' % i, ('198.18.0.2', 7)) for i in range(5)]
 
@@ -168,8 +182,10 @@ def test_loop_sock_calls(tmp_path: Path) -> None:
                 total += got
             out.append(total)
             sock.close()
+
         start(server, listen())
         start(client, talk())
+
     assert twice(tmp_path, build) == ['198.18.0.1', 30_000]
 
 
@@ -195,6 +211,8 @@ def test_executors_names_and_threads(tmp_path: Path) -> None:
             queue: asyncio.Queue[int] = asyncio.Queue()
             loop.call_later(1, queue.put_nowait, 7)
             out.append(await queue.get())
+
         start(server, serve(), daemon=True)
         start(client, main())
+
     assert twice(tmp_path, build) == [[('198.18.0.2', 7)], ('server', '7'), [0, 1, 2, 3, 4, 5], 7]

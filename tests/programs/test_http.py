@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """CPython's web server and its two clients, unmodified."""
+
 from __future__ import annotations
 
 import hashlib
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.programs import twice
 
+from helpers.programs import twice
 from linnet.lab import Host
 
 
@@ -68,7 +69,9 @@ def test_python_m_http_server_gives_a_file_to_urllib(tmp_path: Path) -> None:
                 urllib.request.urlopen('http://server:8000/nothing')
             except urllib.error.HTTPError as exc:
                 out.append(exc.code)
+
         client.spawn(fetch)
+
     assert twice(tmp_path, build) == [(200, '300000', hashlib.sha256(data).hexdigest()), True, 404]
     assert '"GET /data HTTP/1.1" 200' in log.getvalue()
     assert 'Serving HTTP on 0.0.0.0 port 8000' in log.getvalue()
@@ -88,8 +91,10 @@ def test_http_client_keeps_its_connection(tmp_path: Path, kind: type[http.server
             out.append(conn.getresponse().read() == b'cba' * 10_000)
             out.append(conn.sock.getsockname()[1] == port)
             conn.close()
+
         server.spawn(serve, kind, daemon=True)
         client.spawn(talk)
+
     me = b'198.18.0.1'
     assert twice(tmp_path, build) == [(200, b'/a for ' + me), (200, b'/b for ' + me), (410, b'/gone for ' + me), True, True]
 
@@ -101,9 +106,11 @@ def test_many_clients_at_once_take_the_time_of_one(tmp_path: Path) -> None:
             body = urllib.request.urlopen(f'http://server:8000/slow?{i}' if i else 'http://server:8000/slow').read()
             out.append((i, body[:5]))
             assert time.monotonic() - start < 15
+
         server.spawn(serve, daemon=True)
         for i in range(12):
             client.spawn(fetch, i)
+
     assert sorted(twice(tmp_path, build)) == [(i, b'/slow') for i in range(12)]
 
 
@@ -120,7 +127,13 @@ def test_urlopen_times_out_in_virtual_time(tmp_path: Path) -> None:
                     urllib.request.urlopen(url)
                 except urllib.error.URLError as exc:
                     out.append(str(exc))
+
         server.spawn(serve, daemon=True)
         client.spawn(fetch)
+
     assert twice(tmp_path, build, link={'rate': '10mbit', 'delay': '10ms'}) == [
-        'timed out', True, '<urlopen error [Errno 111] Connection refused>', '<urlopen error [Errno -2] Name or service not known>']
+        'timed out',
+        True,
+        '<urlopen error [Errno 111] Connection refused>',
+        '<urlopen error [Errno -2] Name or service not known>',
+    ]

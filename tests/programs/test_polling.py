@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """select, poll, epoll and selectors; and the errors that a socket's user meets, as CPython raises them."""
+
 from __future__ import annotations
 
 import errno
@@ -12,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.programs import twice
 
+from helpers.programs import twice
 from linnet import Lab
 from linnet.lab import Host
 
@@ -44,12 +45,19 @@ def by_selector(kind: type[selectors.BaseSelector]) -> Callable[[list[socket.soc
             for sock in socks:
                 selector.register(sock, selectors.EVENT_READ, 'data')
             return [key.fd for key, events in selector.select(timeout) if key.data == 'data' and events == selectors.EVENT_READ]
+
     return ready
 
 
-WAYS = {'select': by_select, 'poll': by_poll, 'epoll': by_epoll,
-        **{k.__name__: by_selector(k) for k in (selectors.SelectSelector, selectors.PollSelector, selectors.EpollSelector,
-                                                selectors.DefaultSelector)}}
+WAYS = {
+    'select': by_select,
+    'poll': by_poll,
+    'epoll': by_epoll,
+    **{
+        k.__name__: by_selector(k)
+        for k in (selectors.SelectSelector, selectors.PollSelector, selectors.EpollSelector, selectors.DefaultSelector)
+    },
+}
 
 
 @pytest.mark.parametrize('way', WAYS)
@@ -86,9 +94,11 @@ def test_a_single_threaded_echo_server(tmp_path: Path, way: str) -> None:
                 while len(got) < len(text):
                     got += sock.recv(10_000)
                 out.append(got == text)
+
         server.spawn(serve)
         for i in range(5):
             client.spawn(talk, i)
+
     assert twice(tmp_path, build) == [True] * 5 + [0.75]
 
 
@@ -111,8 +121,10 @@ def test_edge_triggered_and_one_shot(tmp_path: Path) -> None:
             sock = socket.create_connection(('server', 7))
             sock.sendall(b'x')
             time.sleep(1)
+
         server.spawn(serve)
         client.spawn(talk)
+
     assert twice(tmp_path, build, link=CLEAN) == [1, 0, 1, 0]
 
 
@@ -126,8 +138,10 @@ def test_connect_without_blocking(tmp_path: Path) -> None:
                 _, writable, _ = select.select([], [sock], [], 5)
                 out.append((writable == [sock], sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)))
                 sock.close()
+
         server.spawn(lambda: socket.create_server(('', 7)).accept(), daemon=True)
         client.spawn(talk)
+
     assert twice(tmp_path, build, link=CLEAN) == [True, (True, 0), True, (True, errno.ECONNREFUSED)]
 
 
@@ -161,6 +175,7 @@ def test_time_outs() -> None:
             sock.recv(1)
         out.append(caught.value.errno == errno.EAGAIN)
         assert socket.getdefaulttimeout() is None
+
     assert run(program) == [0.5, 0.75, True]
 
 
@@ -187,11 +202,16 @@ def test_refused_unreachable_in_use() -> None:
         sock.close()
         with pytest.raises(OSError, match='Bad file descriptor'):
             sock.send(b'x')
+
     assert run(program) == [
         ('ConnectionRefusedError', 'ECONNREFUSED', '[Errno 111] Connection refused'),
         ('OSError', 'EHOSTUNREACH', '[Errno 113] No route to host'),
         ('OSError', 'ENETUNREACH', '[Errno 101] Network is unreachable'),
-        'EADDRINUSE', 'ENOTCONN', 'ENOTCONN', 'EADDRNOTAVAIL']
+        'EADDRINUSE',
+        'ENOTCONN',
+        'ENOTCONN',
+        'EADDRNOTAVAIL',
+    ]
 
 
 def test_a_peer_that_resets() -> None:
@@ -212,6 +232,7 @@ def test_a_peer_that_resets() -> None:
             sock.sendall(b'x')
         except BrokenPipeError as exc:
             out.append(str(exc))
+
     with Lab() as lab:
         client, server = lab.host('client'), lab.host('server')
         lab.link(client, server, **CLEAN)
@@ -238,6 +259,7 @@ def test_wrong_arguments_raise_as_in_cpython() -> None:
             sock.settimeout(-1)
         assert isinstance(sock, socket.socket)
         out.append('done')
+
     assert run(program) == ['done']
 
 
@@ -257,4 +279,5 @@ def test_socketpair_dup_makefile_detach() -> None:
         out.append(right.recv(100))
         again = socket.socket(fileno=right.detach())
         out.append((right.fileno(), again.type == socket.SOCK_STREAM))
+
     assert run(program) == [b'over the pair\n', b'still open\n', b'', (-1, True)]

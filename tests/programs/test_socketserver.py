@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """socketserver in its four forms, and smtplib against a small server."""
+
 from __future__ import annotations
 
 import smtplib
@@ -10,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.programs import twice
 
+from helpers.programs import twice
 from linnet.lab import Host
 
 
@@ -66,9 +67,11 @@ def test_stream_servers(tmp_path: Path, kind: type[socketserver.TCPServer]) -> N
             for thread in threads:
                 thread.join()
             stop.set()
+
         stop = threading.Event()
         server.spawn(serve)
         client.spawn(clients)
+
     out = twice(tmp_path, build)
     assert out[-1] == 'closed'
     assert sorted(out[:-1]) == sorted(b'LINE %d OF %d\n' % (n, i) for i in range(4) for n in range(3))
@@ -88,8 +91,10 @@ def test_datagram_servers(tmp_path: Path, kind: type[socketserver.UDPServer]) ->
                         out.append(data)
                     except TimeoutError:
                         out.append('lost')
+
         server.spawn(lambda: kind(('', 7), UpperDatagram).serve_forever(), daemon=True)
         client.spawn(talk)
+
     out = twice(tmp_path, build, link={'rate': '1mbit', 'delay': '10ms', 'loss': '10 %'})
     assert len(out) == 20
     assert 0 < out.count('lost') < 10
@@ -101,9 +106,11 @@ def mail_server(letters: list[bytes]) -> None:
     listener = socket.create_server(('', 25))
     conn, _ = listener.accept()
     with conn, conn.makefile('rwb') as stream:
+
         def say(text: bytes) -> None:
             stream.write(text + b'\r\n')
             stream.flush()
+
         say(b'220 mx ready')
         for line in stream:
             verb = line[:4].upper()
@@ -131,6 +138,8 @@ def test_smtplib_delivers_a_letter(tmp_path: Path) -> None:
         def send() -> None:
             with smtplib.SMTP('server') as smtp:
                 out.append(smtp.sendmail('a@client', ['b@server', 'nobody@server'], 'Subject: hello\r\n\r\n' + 'text\r\n' * 2000))
+
         server.spawn(mail_server, out)
         client.spawn(send)
+
     assert twice(tmp_path, build) == [b'Subject: hello\r\n\r\n' + b'text\r\n' * 2000, {'nobody@server': (550, b'no such user')}]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """threading, queue and concurrent.futures in virtual time."""
+
 from __future__ import annotations
 
 import queue
@@ -36,6 +37,7 @@ def test_locks_events_and_joins_take_virtual_time() -> None:
                 out.append(i)
             if i == 2:
                 event.set()
+
         threads = [threading.Thread(target=worker, args=(i,), name=f'w{i}') for i in range(3)]
         for thread in threads:
             thread.start()
@@ -46,6 +48,7 @@ def test_locks_events_and_joins_take_virtual_time() -> None:
             thread.join()
         assert not any(thread.is_alive() for thread in threads)
         out.append(time.monotonic())
+
     assert run(program) == ([0, 1, 2, 3.0], 3.0)
 
 
@@ -64,6 +67,7 @@ def test_conditions_semaphores_barriers_timers() -> None:
                 time.sleep(1)
             barrier.wait()
             out.append(('through', time.monotonic()))
+
         reader = threading.Thread(target=consumer)
         reader.start()
         time.sleep(0.5)
@@ -80,6 +84,7 @@ def test_conditions_semaphores_barriers_timers() -> None:
         recursive = threading.RLock()
         with recursive, recursive:
             assert not ThreadPoolExecutor(1).submit(recursive.acquire, False).result()
+
     out, _ = run(program)
     assert out == ['item', *[('through', 2.5)] * 3, 'timer']
 
@@ -93,10 +98,12 @@ def test_queues(kind: str) -> None:
             for i in range(5):
                 time.sleep(0.5)
                 q.put(i)
+
         threading.Thread(target=producer).start()
         with pytest.raises(queue.Empty):
             q.get(timeout=0.25)
         out.extend(q.get() for _ in range(5))
+
     assert run(program) == ([0, 1, 2, 3, 4], 2.5)
 
 
@@ -105,6 +112,7 @@ def test_a_pool_with_and_without_shutdown() -> None:
         def work(i: int) -> int:
             time.sleep(1 + i % 2)
             return i
+
         with ThreadPoolExecutor(4) as pool:
             futures = [pool.submit(work, i) for i in range(4)]
             with pytest.raises(FuturesTimeout):
@@ -113,6 +121,7 @@ def test_a_pool_with_and_without_shutdown() -> None:
         left = ThreadPoolExecutor(2)
         out.append(list(left.map(work, range(4))))
         left.submit(lambda: (time.sleep(5), out.append('late')))
+
     out, seconds = run(program)
     assert sorted(out[0]) == [0, 1, 2, 3]
     assert out[0][-1] in (1, 3)
@@ -126,6 +135,7 @@ def test_two_programs_that_use_pools_at_once_do_not_block_each_other() -> None:
     def program(i: int) -> None:
         with ThreadPoolExecutor(2) as pool:
             out.extend(pool.map(lambda n: (time.sleep(0.1), (i, n))[1], range(4)))
+
     with Lab() as lab:
         for i in range(3):
             lab.host(f'h{i}').spawn(program, i)
@@ -139,12 +149,19 @@ def test_threads_have_names_identities_and_locals_of_their_own() -> None:
         local.x = 'main'
 
         def worker() -> None:
-            out.append((threading.current_thread().name, threading.get_ident() == threading.current_thread().ident,
-                        threading.current_thread().daemon))
+            out.append(
+                (
+                    threading.current_thread().name,
+                    threading.get_ident() == threading.current_thread().ident,
+                    threading.current_thread().daemon,
+                )
+            )
+
         thread = threading.Thread(target=worker, name='worker')
         thread.start()
         thread.join()
         out.append((threading.current_thread().name, threading.current_thread().daemon, local.x))
+
     assert run(program)[0] == [('worker', True, False), ('MainThread', False, 'main')]
 
 
@@ -159,6 +176,7 @@ def test_an_exception_in_a_thread_ends_the_thread_alone(capsys: pytest.CaptureFi
         finally:
             threading.excepthook = before
         out.append(hooked[0].exc_type)
+
     assert run(program)[0] == [ZeroDivisionError]
 
 
@@ -169,6 +187,7 @@ def test_time_and_randomness_follow_the_world() -> None:
         assert time.monotonic() - start[1] == 0.125
         assert time.perf_counter_ns() - start[2] == 125_000_000
         out.append((start, random.random(), random.SystemRandom().random(), time.localtime(time.time()).tm_year))
+
     first, second, other = run(program)[0], run(program)[0], run(program, seed=2)[0]
     assert first == second
     assert first[0][1] != other[0][1]
@@ -181,6 +200,7 @@ def test_a_program_that_spins_lets_time_creep() -> None:
         while time.monotonic() < end:
             pass
         out.append('done')
+
     out, seconds = run(program)
     assert out == ['done']
     assert 0.01 <= seconds < 0.1
@@ -203,6 +223,7 @@ def test_servers_that_only_look_around_do_not_hide_a_deadlock() -> None:
         def idle() -> None:
             while True:
                 time.sleep(60)
+
         host.spawn(idle, daemon=True)
         host.spawn(lambda: queue.Queue().get(), name='stuck')
         with pytest.raises(Deadlock, match='stuck'):
@@ -213,3 +234,27 @@ def test_a_long_sleep_is_no_deadlock() -> None:
     with Lab() as lab:
         lab.host('h').spawn(time.sleep, 10 * 86400)
         assert lab.run() == 10 * 86400
+
+
+def test_labs_take_turns_without_mixing_their_threads_up() -> None:
+    out: list[Any] = []
+
+    def program(name: str) -> None:
+        def worker() -> None:
+            for _ in range(3):
+                time.sleep(1)
+                out.append((name, threading.current_thread().name))
+
+        thread = threading.Thread(target=worker, name=f'worker of {name}')
+        thread.start()
+        thread.join()
+        out.append((name, threading.current_thread().name))
+
+    with Lab() as one, Lab() as two:
+        one.host('h').spawn(program, 'one')
+        two.host('h').spawn(program, 'two')
+        for second in range(1, 5):
+            one.run(until=second)
+            two.run(until=second)
+    for name in ('one', 'two'):
+        assert [who for lab, who in out if lab == name] == [f'worker of {name}'] * 3 + ['MainThread']

@@ -93,6 +93,7 @@ def test_any_wire_delivers_exactly_or_fails(seed: int, loss: float, duplicate: f
     lab.run(until=lab.now + 2000)
     transfer.check()
     assert {name: n for name, n in lab.live_objects().items() if name in TCP_CACHES} == {}
+    assert lab.world.clock.nr_pending == 0  # no timer but deferrable ones, which are housekeeping
     lab.close()
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """lab.py: building a small internet, running programs on it, and what is left of it."""
+
 from __future__ import annotations
 
 import io
@@ -14,11 +15,14 @@ import pytest
 
 from linnet import Lab
 from linnet._pure import build
+from linnet.include.linux.netfilter import NF_DROP, NfHookState
+from linnet.include.linux.skbuff import SkBuff
 from linnet.lab import Host, python_command
 
 
 def ping(host: Host, address: str, out: list[Any], *, timeout: float = 1, size: int = 10, port: int = 7) -> None:
     """A datagram to an echo server: the round trip in seconds, or the error."""
+
     def program() -> None:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sock.settimeout(timeout)
@@ -30,16 +34,19 @@ def ping(host: Host, address: str, out: list[Any], *, timeout: float = 1, size: 
             out.append(round(time.monotonic() - start, 9))
         except OSError as exc:
             out.append(type(exc).__name__)
+
     host.spawn(program, name='ping')
 
 
 def answer(host: Host) -> None:
     """Echo datagrams on port 7."""
+
     def program() -> None:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sock.bind(('', 7))
         while True:
             sock.sendto(*sock.recvfrom(70_000))
+
     host.spawn(program, name='echo', daemon=True)
 
 
@@ -59,6 +66,7 @@ def ask(lab: Lab, host: Host, address: str, **options: Any) -> Any:
 
 
 # -- links, addresses, routes
+
 
 def test_a_link_has_a_delay_and_a_rate() -> None:
     lab, a, _ = pair(delay='10ms', rate='1mbit')
@@ -112,7 +120,8 @@ def test_more_addresses() -> None:
     lab, a, b = pair(delay='1ms')
     with lab:
         b.address('a', '198.18.0.77/24')
-        assert ask(lab, a, '198.18.0.77') == 0.004
+        assert ask(lab, a, '198.18.0.77', port=9) == 'ConnectionRefusedError'
+        assert b.counter('UdpNoPorts') == 1
         assert a.lab.runtime.names.lookup('b') == [0xC6120002, 0xC612004D]
         with pytest.raises(OSError, match='cannot give'):
             b.address('a', '198.18.0.77/24')
@@ -127,6 +136,7 @@ def test_an_mtu_fragments() -> None:
 
 
 # -- changes while it runs
+
 
 def test_set_changes_a_link_in_the_middle_of_a_run() -> None:
     lab, a, b = pair(delay='1ms')
@@ -162,6 +172,7 @@ def test_a_veth_pair_cannot_be_slowed() -> None:
 
 # -- knobs and figures
 
+
 def test_sysctls_are_a_host_s_own() -> None:
     lab, a, b = pair()
     with lab:
@@ -184,17 +195,81 @@ def test_counters() -> None:
         assert a.counter('IcmpInDestUnreachs') == 1
 
 
+def test_hooks_drops_and_tracepoints() -> None:
+    lab, a, b = pair(delay='1ms')
+    with lab:
+        ask(lab, a, 'b')
+        seen: list[int] = []
+
+        def refuse(skb: SkBuff, state: NfHookState) -> int:
+            seen.append(int(skb.len))
+            return NF_DROP
+
+        remove = b.hook('LOCAL_IN', refuse)
+        with lab.trace('skb:kfree_skb', 'udp:*') as events:
+            assert ask(lab, a, 'b') == 'TimeoutError'
+        assert seen == [38]
+        assert b.drops() == {'NETFILTER_DROP': 1}
+        assert [name for _, name, _ in events] == ['skb:kfree_skb']
+        remove()
+        assert ask(lab, a, 'b') == 0.002
+        assert len(events) == 1
+        with pytest.raises(ValueError, match='no hook point'):
+            b.hook('NOWHERE', refuse)
+
+
+def test_a_qdisc_that_is_too_short_drops() -> None:
+    lab, a, b = pair(delay='1ms', rate='1mbit')
+    with lab:
+        ask(lab, a, 'b')  # the neighbour is known from here on
+        a.qdisc('b', 'pfifo', limit=3)
+        a.spawn(flood, name='flood')
+        lab.run()
+        assert 10 < b.counter('UdpNoPorts') < 500  # the device's ring takes some more than 3
+        assert a.drops() == {'QDISC_OVERLIMIT': 500 - b.counter('UdpNoPorts')}
+        with pytest.raises(KeyError, match="no qdisc 'no_such_kind' on a; there are "):
+            a.qdisc('b', 'no_such_kind')
+
+
+def flood() -> None:
+    socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(10)]  # each has a send buffer for so many
+    for i in range(500):
+        socks[i % 10].sendto(bytes(1000), ('b', 9))
+    time.sleep(10)
+
+
+def test_links_made_between_runs_are_routed() -> None:
+    with Lab() as lab:
+        a, r, b, c = lab.host('a'), lab.router('r'), lab.host('b'), lab.host('c')
+        lab.link(a, r)
+        lab.link(r, b)
+        for host in (b, c):
+            answer(host)
+        assert ask(lab, a, 'b') == 0
+        lab.link(r, c)
+        assert ask(lab, a, 'c') == 0
+        assert ask(lab, b, 'c') == 0
+
+
 # -- programs
+
 
 def test_forms_of_spawn(tmp_path: Path) -> None:
     script = tmp_path / 'prog.py'
     (tmp_path / 'helper_of_prog.py').write_text('WORD = "helped"\n')
-    script.write_text('import sys\nfrom helper_of_prog import WORD\n'
-                      'print(WORD, sys.argv[1:], __name__, sys.modules["__main__"].WORD)\nsys.exit(3)\n')
+    script.write_text(
+        'import sys\nfrom helper_of_prog import WORD\n'
+        'print(WORD, sys.argv[1:], __name__, sys.modules["__main__"].WORD)\nsys.exit(3)\n'
+    )
     with Lab() as lab:
         host = lab.host('h')
-        runs = [host.spawn([str(script), 'x', 'y']), host.spawn(str(script)), host.spawn(['python', '-c', 'import sys; print(sys.argv)', '1']),
-                host.spawn(['-m', 'calendar', '2026', '2']), host.spawn(print, 'a', 'b', name='printer')]
+        runs = [
+            host.spawn([str(script), 'x', 'y']),
+            host.spawn(str(script)),
+            host.spawn(['python', '-c', 'import sys; print(sys.argv)', '1']),
+            host.spawn(['-m', 'calendar', '2026', '2']),
+            host.spawn(print, 'a', 'b', name='printer'),
+        ]
         for program in runs:
             program.stdout = io.StringIO()
         lab.run()
@@ -218,6 +293,7 @@ def test_what_cannot_be_spawned(argv: list[str]) -> None:
 def test_check(capsys: pytest.CaptureFixture[str]) -> None:
     def fail() -> None:
         raise KeyError('lost')
+
     with Lab() as lab:
         program = lab.host('h').spawn(fail)
         with pytest.raises(KeyError, match='lost'):
@@ -269,6 +345,7 @@ def test_sockets_outside_of_a_program_are_the_machine_s() -> None:
 
 # -- determinism, captures, the end
 
+
 def transfer(lab: Lab, size: int = 50_000) -> None:
     """A TCP transfer over a link that does everything to its packets."""
     a, b = lab.host('a'), lab.host('b')
@@ -284,6 +361,7 @@ def transfer(lab: Lab, size: int = 50_000) -> None:
     def send() -> None:
         with socket.create_connection(('b', 7)) as sock:
             sock.sendall(bytes(range(250)) * (size // 250))
+
     b.spawn(receive)
     a.spawn(send)
 
@@ -375,6 +453,7 @@ def test_finally_blocks_of_a_killed_program_run_and_may_wait() -> None:
                 time.sleep(1)
             finally:
                 time.sleep(1000)
+
     with Lab() as lab:
         host = lab.host('h')
         host.spawn(server, daemon=True)

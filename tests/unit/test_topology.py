@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """topology.py: the routes that a lab finds by itself."""
+
 from __future__ import annotations
 
 from linnet import Lab, topology
@@ -26,11 +27,11 @@ def test_the_shortest_way_and_never_through_a_host() -> None:
     with Lab() as lab:
         a, b, c = lab.host('a'), lab.host('b'), lab.host('c')
         r, s = lab.router('r'), lab.router('s')
-        lab.link(a, b)   # 198.18.0: b forwards nothing
-        lab.link(b, c)   # 198.18.1
-        lab.link(a, r)   # 198.18.2
-        lab.link(r, s)   # 198.18.3
-        lab.link(s, c)   # 198.18.4
+        lab.link(a, b)  # 198.18.0: b forwards nothing
+        lab.link(b, c)  # 198.18.1
+        lab.link(a, r)  # 198.18.2
+        lab.link(r, s)  # 198.18.3
+        lab.link(s, c)  # 198.18.4
         assert routes(a) == ['198.18.1.0/24 via 198.18.0.2', '198.18.3.0/24 via 198.18.2.2', '198.18.4.0/24 via 198.18.2.2']
 
 

@@ -19,6 +19,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from linnet import units
 from linnet.lab import Lab
 from linnet.program import clocks
 from linnet.report.plot import plot
@@ -90,11 +91,16 @@ class Download:
 @click.option('--walk/--no-walk', default=True, show_default=True, help='Show the walk of connect().')
 def command(size: int, rate: str, delay: str, loss: str, seed: int, pcap: Path, walk: bool) -> None:
     """client — router — server: http.server serves, urllib.request downloads, both unmodified, in virtual time."""
+    try:
+        units.rate(rate), units.time_ns(delay), units.share(loss)
+    except ValueError as exc:
+        raise click.UsageError(str(exc)) from None
     console = Console()
     console.print(f'[bold]client ── router ── server[/bold]  {rate}, {delay} each way, {loss} loss, seed {seed}', highlight=False)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, Lab(seed=seed) as lab:
         Path(folder, 'data').write_bytes(random.Random(seed).randbytes(size))
+        os.utime(Path(folder, 'data'), ns=(lab.world.clock.epoch_ns, lab.world.clock.epoch_ns))  # http.server tells a file's age
         client, router, server = lab.host('client'), lab.router('router'), lab.host('server')
         lab.link(client, router, rate=rate, delay='0.1ms')
         wan = lab.link(router, server, rate=rate, delay=delay)
@@ -123,14 +129,15 @@ def report(console: Console, download: Download, counters: dict[str, int], wall:
         highlight=False,
     )
     names = ('TcpOutSegs', 'TcpRetransSegs', 'TcpExtTCPRenoRecovery', 'TcpExtTCPFastRetrans', 'TcpExtTCPTimeouts')
-    console.print('the server counted: ' + ', '.join(f'{n} {counters[n]:,}' for n in names if n in counters), highlight=False)
+    console.print('the server counted: ' + ', '.join(f'{n} {counters[n]:,}' for n in names if n in counters),
+                  highlight=False, soft_wrap=True)
     console.print('\n[bold]the connection half way, as ss -ti prints it[/bold]')
     console.print(download.sockets, highlight=False, soft_wrap=True)
     rates = [(b - a) * 8e-6 / STEP for a, b in zip(download.samples, download.samples[1:], strict=False)]
     console.print('\n[bold]throughput[/bold]')
-    for line in plot(rates, unit='Mbit/s', span=f'{seconds:.1f} s'):
+    for line in plot(rates, width=56, unit='Mbit/s', span=f'{seconds:.1f} s'):
         console.print(line, highlight=False)
-    console.print(f'\ncapture: {pcap} ({pcap.stat().st_size:,} bytes; open it with Wireshark)', highlight=False)
+    console.print(f'\ncapture: {pcap} ({pcap.stat().st_size:,} bytes; open it with Wireshark)', highlight=False, soft_wrap=True)
 
 
 def print_walk(console: Console) -> None:

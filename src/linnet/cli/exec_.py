@@ -71,17 +71,20 @@ def command(
             tun=tun, tap=tap, addr=addr, gateway=gateway, kernel_addr=kernel_addr, mtu=mtu, offload=not no_offload
         )
         task = attached.spawn(list(program))
+        if pcap is not None:
+            attached.pcap(pcap)
     except (OSError, ValueError) as exc:
         raise click.ClickException(str(exc)) from None
-    if pcap is not None:
-        attached.pcap(pcap)
     signals = _Signals(attached.world.sched.stop)
+    done = True
     try:
-        attached.run()
+        done = attached.run()
     except _Ended:
         pass
     finally:
         attached.close()
     if signals.signum:
         sys.exit(128 + signals.signum)
+    if not done:
+        raise click.ClickException(f'{attached.dev.name} is gone: the interface was deleted')
     sys.exit(task.exit_code if task.exit_code is not None and task.exit_code >= 0 else 1)

@@ -145,7 +145,21 @@ def install() -> None:
     sweep()
 
 
+def _refuse_leaks() -> None:
+    """A class that was derived from socket.socket before install() would open sockets of the machine inside of a program."""
+    init = sockets.RealSocket.__init__
+
+    def __init__(self: Any, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
+        if fileno is None and current_task() is not None:
+            raise RuntimeError(f'{self.__class__.__qualname__} was derived from socket.socket before there was a lab: its '
+                               f'sockets would be the machine\'s; make the Lab first, or import the class within the program')
+        init(self, family, type, proto, fileno)
+    __init__.__doc__ = init.__doc__
+    setattr(sockets.RealSocket, '__init__', __init__)  # noqa: B010
+
+
 def _install_sockets() -> None:
+    _refuse_leaks()
     _put(socket, 'socket', Socket)
     setattr(socket, 'SocketType', Socket)  # noqa: B010  # mypy takes it for a constant
     for name in ('getaddrinfo', 'gethostbyname', 'gethostbyname_ex', 'gethostbyaddr', 'getnameinfo', 'gethostname', 'getfqdn'):

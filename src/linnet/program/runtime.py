@@ -104,6 +104,25 @@ class Program(Process):
         return f'<Program {self.name!r} pid {self.pid} on {self.net.name}, {state}>'
 
 
+class MainThread(threading.Thread):
+    """What threading.current_thread() is in a program's main function. A dummy Thread made on the spot would be a daemon, and
+    the threads that the program starts would inherit that.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name='MainThread', daemon=False)
+        self._started.set()  # type: ignore[attr-defined]
+        self._ident = threading.get_ident()
+
+    def is_alive(self) -> bool:
+        """It is, as long as anybody of the program can ask."""
+        return True
+
+    def join(self, timeout: float | None = None) -> None:
+        """A program ends with its main function and its threads: no thread can wait for both."""
+        raise RuntimeError('cannot join the main thread')
+
+
 class TaskState:
     """Interpreter state of a task with an event loop (or of the world's caller) while it does not run."""
 
@@ -179,8 +198,7 @@ class Runtime(SwitchHook):
     def _main(self, program: Program, fn: Callable[[], object]) -> None:
         """Run the program's main function, wait for its threads, close what it left open."""
         sched = self.world.sched
-        main = threading.current_thread()  # made on the spot, as a daemon: threads that the program starts would inherit that
-        main.name, main._daemonic = 'MainThread', False  # type: ignore[attr-defined]
+        threading._active[threading.get_ident()] = MainThread()  # type: ignore[attr-defined]
         try:
             fn()
             me = sched.current

@@ -53,7 +53,7 @@ from linnet.include.linux.unaligned import get_be16
 from linnet.include.net.dropreason import SKB_DROP_REASON_FULL_RING
 from linnet.include.net.net_namespace import Net
 from linnet.kernel.sched import FdEvent
-from linnet.net.core.dev import napi_complete, napi_schedule, register_netdevice
+from linnet.net.core.dev import napi_complete, napi_schedule, netif_carrier_off, netif_carrier_on, register_netdevice
 from linnet.net.core.gro import napi_gro_flush, napi_gro_receive
 from linnet.net.core.skbuff import __alloc_skb, consume_skb, kfree_skb_reason
 from linnet.net.ethernet.eth import eth_hw_addr_next, eth_type_trans, ether_setup
@@ -102,6 +102,7 @@ class TunOps(NetDeviceOps):
                 self.fd, _ = tun_attach(self.name, self.tap, self.offload)
             except OSError as exc:
                 return -(exc.errno or errno.EIO)
+            netif_carrier_on(dev)
         napi = self.napi
         assert napi is not None
         if not self.watched:
@@ -171,7 +172,10 @@ def tun_poll(napi: TunNapi, ops: TunOps, budget: i64) -> i64:
             break
         try:
             data = read(fd, READ_SIZE)
-        except OSError:  # EAGAIN: no more; anything else: the interface is gone, or down
+        except BlockingIOError:
+            break
+        except OSError:  # EBADFD, EFAULT: there is no interface at the other end any more
+            tun_gone(ops, dev)
             break
         work += 1
         skb = tun_build_skb(ops, dev, data)
@@ -184,6 +188,17 @@ def tun_poll(napi: TunNapi, ops: TunOps, budget: i64) -> i64:
             eth_type_trans(skb, dev)
         napi_gro_receive(napi, skb)
     return work
+
+
+def tun_gone(ops: TunOps, dev: NetDevice) -> None:
+    """The kernel's interface was deleted: a cable pulled. poll(2) would call the descriptor ready for ever.
+
+    Down and up again attaches to a new interface of that name.
+    """
+    if ops.watched:
+        ops.watched = False
+        ops.net.world.sched.unregister_fd(ops.fd)
+    netif_carrier_off(dev)
 
 
 def tun_build_skb(ops: TunOps, dev: NetDevice, data: bytes) -> SkBuff | None:

@@ -76,6 +76,7 @@ from linnet.net.ipv4.route import ip_route_connect, ip_route_newports
 from linnet.net.ipv4.tcp import tcp_clear_xmit_timers, tcp_done, tcp_init_sock, tcp_ioctl, tcp_set_state, tcp_write_queue_purge
 from linnet.net.ipv4.tcp_close import tcp_close, tcp_disconnect, tcp_shutdown
 from linnet.net.ipv4.tcp_cong import tcp_ca_openreq_child, tcp_cleanup_congestion_control, tcp_cong_init
+from linnet.net.ipv4.tcp_cubic import cubictcp_register
 from linnet.net.ipv4.tcp_input_conn import tcp_conn_request
 from linnet.net.ipv4.tcp_input_cwnd import tcp_initialize_rcv_mss
 from linnet.net.ipv4.tcp_input_data import tcp_purge_ofo_queue
@@ -590,3 +591,4 @@ def tcp_v4_init(net: Net) -> None:
     net.ipv4.tcp_prot = prot
     net.ipv4.inet_protos[IPPROTO_TCP] = TcpProtocol()
     tcp_cong_init(net)
+    cubictcp_register(net)

@@ -237,6 +237,19 @@ def test_closing_twice_and_packets_that_come_later() -> None:
     rig.close()
 
 
+def test_the_interface_is_gone() -> None:
+    """What a read fails with then is not EAGAIN: carrier lost, no more watching, packets down are dropped."""
+    rig = Rig()
+    watched = set(rig.world.sched._fds)
+    with open('/dev/null', 'wb') as sink:
+        os.dup2(sink.fileno(), rig.ops.fd)
+    assert rig.ops.napi is not None
+    assert tun.tun_poll(rig.ops.napi, rig.ops, 64) == 0
+    assert not rig.dev.carrier
+    assert set(rig.world.sched._fds) == watched - {rig.ops.fd}
+    rig.close()
+
+
 @pytest.mark.parametrize(('packet', 'expected'), [
     (tcp_frame(b'xyz', ethernet=False), 52),
     (tcp_frame(b'xyz', ethernet=False, options=b''), 40),

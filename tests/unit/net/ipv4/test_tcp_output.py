@@ -172,7 +172,7 @@ class TestSegments:
         peer.send('.', ack=1461, window=4000)
         assert peer.got() == [('.', 2921, 1460, 1), ('P.', 4381, 1080, 1)]
         peer.send('.', ack=5461, window=4000)
-        assert [s[1:3] for s in peer.got()] == [(5461, 1460), (6921, 1460)]
+        assert [s[1:3] for s in peer.got()] == [(5461, 1460), (6921, 1460), (8381, 1080)]
 
     def test_super_segments_go_down_whole_to_a_device_that_cuts_them(self) -> None:
         wire, peer, fd = connected(tso=True)

@@ -152,8 +152,12 @@ class TestPoll:
 class TestQueues:
     def test_many_small_writes_are_few_fragments(self) -> None:
         wire, peer, fd = connected(window=0)
-        for i in range(200):
-            wire.run(lambda i=i: wire.prog.send(fd, bytes([i])))
+
+        def send() -> None:
+            for i in range(200):
+                wire.prog.send(fd, bytes([i]))
+
+        wire.run(send)
         skb = sock_of(wire, fd).sk_write_queue.next
         assert skb is not None
         assert skb.len == 200

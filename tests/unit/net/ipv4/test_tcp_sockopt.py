@@ -102,7 +102,7 @@ def test_window_clamp_has_a_least_value() -> None:
 def test_congestion() -> None:
     prog = Alone()
     fd = prog.socket()
-    assert sys.sys_getsockopt(prog.process, fd, SOL_TCP, TCP_CONGESTION, 16).rstrip(b'\0') == b'reno'
+    assert sys.sys_getsockopt(prog.process, fd, SOL_TCP, TCP_CONGESTION, 16).rstrip(b'\0') == b'cubic'
     prog.setopt(fd, SOL_TCP, TCP_CONGESTION, b'reno')
     with fails('ENOENT'):
         prog.setopt(fd, SOL_TCP, TCP_CONGESTION, b'nonesuch')

@@ -80,7 +80,7 @@ class NetnsIpv4:
         self.sysctl_tcp_comp_sack_delay_ns: i64 = 1000000
         self.sysctl_tcp_comp_sack_nr: i64 = 44
         self.sysctl_tcp_comp_sack_slack_ns: i64 = 100000
-        self.sysctl_tcp_congestion_control: str = 'reno'
+        self.sysctl_tcp_congestion_control: str = 'cubic'
         self.sysctl_tcp_dsack: i64 = 1
         self.sysctl_tcp_early_retrans: i64 = 3
         self.sysctl_tcp_ecn: i64 = 2

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tun0: a point-to-point device without link header, whose other end is the script.
+
+What the stack sends is kept with its time; what the script sends is received as from a TUN. It cuts super-segments in
+software and makes no checksums, as a TUN without offloads.
+"""
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from mypy_extensions import i64
+
+from linnet.include.linux.if_ether import ARPHRD_NONE, ETH_P_IP
+from linnet.include.linux.ip import ip_ihl
+from linnet.include.linux.netdevice import (
+    IFF_MULTICAST,
+    IFF_NOARP,
+    IFF_POINTOPOINT,
+    NETDEV_TX_OK,
+    NETIF_F_GSO,
+    NETIF_F_SG,
+    NetDevice,
+    NetDeviceOps,
+)
+from linnet.include.linux.skbuff import PACKET_HOST, SkBuff
+from linnet.include.net.net_namespace import Net
+from linnet.kernel.softirq import local_bh_disable, local_bh_enable
+from linnet.net.core.dev import dev_open, netif_receive_skb, register_netdevice
+from linnet.net.core.skbuff import consume_skb, skb_bytes, skb_from_bytes
+
+TUN_QUEUE_LEN: Final = 500
+
+
+class DrillOps(NetDeviceOps):
+    """The driver. `sent`: (time in ns, packet) in order; `waiting`: end the world's run as soon as a packet is sent."""
+
+    def __init__(self, net: Net) -> None:
+        self.net = net
+        self.sent: deque[tuple[int, bytes]] = deque()
+        self.log: list[tuple[int, bytes]] = []  # both directions, for the capture
+        self.waiting = False
+
+    def ndo_start_xmit(self, skb: SkBuff, dev: NetDevice) -> i64:
+        """Keep it for the script."""
+        data = skb_bytes(skb)
+        now = int(self.net.clock.now)
+        dev.stats.tx_packets += 1
+        dev.stats.tx_bytes += len(data)
+        self.sent.append((now, data))
+        self.log.append((now, data))
+        consume_skb(skb)
+        if self.waiting:
+            self.net.world.sched.stop()
+        return NETDEV_TX_OK
+
+    def receive(self, dev: NetDevice, data: bytes) -> None:
+        """The script sends a packet."""
+        hlen = ip_ihl(data, 0)
+        if data[9] == 6:
+            hlen += (data[hlen + 12] >> 4) * 4
+        skb = skb_from_bytes(self.net.world, data, min(hlen, len(data)) if data[9] == 6 else len(data))
+        skb.dev = dev
+        skb.mac_header = 0
+        skb.network_header = 0
+        skb.pkt_type = PACKET_HOST
+        skb.protocol = ETH_P_IP
+        dev.stats.rx_packets += 1
+        dev.stats.rx_bytes += len(data)
+        self.log.append((int(self.net.clock.now), data))
+        cpu = self.net.world.cpu
+        local_bh_disable(cpu)
+        netif_receive_skb(skb)
+        local_bh_enable(cpu)
+
+
+def drill_newlink(net: Net, name: str, mtu: int) -> tuple[NetDevice, DrillOps]:
+    """The device, up, and its driver."""
+    ops = DrillOps(net)
+    dev = NetDevice(net, name, ops)
+    dev.type = ARPHRD_NONE
+    dev.flags = IFF_POINTOPOINT | IFF_NOARP | IFF_MULTICAST
+    dev.mtu = mtu
+    dev.tx_queue_len = TUN_QUEUE_LEN
+    dev.features = NETIF_F_SG | NETIF_F_GSO
+    err = register_netdevice(dev)
+    if err == 0:
+        err = dev_open(dev)
+    if err != 0:
+        raise OSError(-err, f'cannot make {name}')
+    return dev, ops
