@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 import tempfile
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from linnet import Lab
 from linnet.include.linux.inet import in_aton
-from linnet.include.linux.socket import AF_INET, SOCK_STREAM, Sockaddr
+from linnet.include.linux.socket import AF_INET, SO_KEEPALIVE, SOCK_STREAM, SOL_SOCKET, SOL_TCP, Sockaddr
+from linnet.include.net.tcp import TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL
 from linnet.net import socket as sys_
 from linnet.program.runtime import current_program
 
@@ -55,8 +57,15 @@ class Transfer:
             self.errors['client'] = exc
 
     def exchange(self, side: str, fd: int, data: bytes) -> None:
-        """Send all, half-close, read to the end."""
+        """Send all, half-close, read to the end.
+
+        With keepalive: where the peer has closed and gives up retransmitting (tcp_orphan_retries), it does so in silence, and
+        who waits for its data without keepalive waits for ever, here as in Linux.
+        """
         me = current_program()
+        sys_.sys_setsockopt(me, fd, SOL_SOCKET, SO_KEEPALIVE, struct.pack('i', 1))
+        for option, value in ((TCP_KEEPIDLE, 60), (TCP_KEEPINTVL, 20), (TCP_KEEPCNT, 8)):
+            sys_.sys_setsockopt(me, fd, SOL_TCP, option, struct.pack('i', value))
         sent = 0
         while sent < len(data):
             sent += sys_.sys_sendto(me, fd, data[sent:], 0, None)
