@@ -23,7 +23,7 @@ from linnet.include.linux.netdevice import (
     NetDevice,
     NetDeviceOps,
 )
-from linnet.include.linux.skbuff import PACKET_HOST, SkBuff
+from linnet.include.linux.skbuff import PACKET_HOST, SKB_GSO_TCPV4, SkBuff
 from linnet.include.net.net_namespace import Net
 from linnet.kernel.softirq import local_bh_disable, local_bh_enable
 from linnet.net.core.dev import dev_open, netif_receive_skb, register_netdevice
@@ -54,8 +54,8 @@ class DrillOps(NetDeviceOps):
             self.net.world.sched.stop()
         return NETDEV_TX_OK
 
-    def receive(self, dev: NetDevice, data: bytes) -> None:
-        """The script sends a packet."""
+    def receive(self, dev: NetDevice, data: bytes, mss: int = 0) -> None:
+        """The script sends a packet; mss: as a merged one of segments of that size, where it is larger."""
         hlen = ip_ihl(data, 0)
         if data[9] == 6:
             hlen += (data[hlen + 12] >> 4) * 4
@@ -65,6 +65,10 @@ class DrillOps(NetDeviceOps):
         skb.network_header = 0
         skb.pkt_type = PACKET_HOST
         skb.protocol = ETH_P_IP
+        if mss and data[9] == 6 and len(data) - hlen > mss:
+            skb.gso_size = mss
+            skb.gso_type = SKB_GSO_TCPV4
+            skb.gso_segs = (len(data) - hlen + mss - 1) // mss
         dev.stats.rx_packets += 1
         dev.stats.rx_bytes += len(data)
         self.log.append((int(self.net.clock.now), data))

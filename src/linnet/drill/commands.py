@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands in backticks, emulated and never run: the few programs that scripts use to configure a kernel and to ask it.
+
+A line is read as a shell would: quotes, `\\` at the end of a line, `#`, `;`, `|`, redirections (ignored: nothing is printed), and
+$((...)). A shell script that is named by its path is read and emulated in turn. A command, option or sysctl that is not known
+here is a DrillError that names it; a pipe into grep fails where grep finds nothing.
+"""
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from linnet.drill.script import DrillError
+from linnet.include.linux.inet import in_aton
+from linnet.include.linux.netdevice import NETIF_F_GSO, NETIF_F_TSO, NetDevice
+from linnet.include.net.dst import RTAX_ADVMSS, RTAX_INITCWND, RTAX_INITRWND, RTAX_LOCK, RTAX_MTU, RTAX_QUICKACK, RTAX_RTO_MIN
+from linnet.include.net.ip_fib import FibConfig
+from linnet.include.net.net_namespace import Net
+from linnet.net.ipv4.fib_frontend import fib_add_route
+from linnet.net.ipv4.proc import nstat_fields
+from linnet.net.ipv4.tcp_ipv4_proc import tcp4_seq_show
+from linnet.net.sched.sch_api import qdisc_create
+
+# Linux's sysctls that Linnet has no use for: taken, and without effect, when they are set to these values.
+INERT: Final = {'net.ipv4.tcp_ecn_option': '2'}
+RESTORE: Final = re.compile(r'/tmp/sysctl_restore_.*\.sh$')
+ARITHMETIC: Final = re.compile(r'\$\(\(([0-9*+\- ]+)\)\)')
+METRICS: Final = {'advmss': RTAX_ADVMSS, 'mtu': RTAX_MTU, 'initcwnd': RTAX_INITCWND, 'initrwnd': RTAX_INITRWND,
+                  'quickack': RTAX_QUICKACK, 'rto_min': RTAX_RTO_MIN}
+
+
+def split_commands(text: str) -> list[list[str]]:
+    """Pipelines as lists of words, '|' between the commands of one; redirections left out."""
+    text = ARITHMETIC.sub(lambda m: str(_arithmetic(m[1])), text.replace('\\\n', ' '))
+    pipelines: list[list[str]] = []
+    for line in text.splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars='|;&<>')
+        lexer.whitespace_split = True
+        lexer.commenters = ''
+        words: list[str] = []
+        skip = False
+        for word in lexer:
+            if word.startswith('#'):
+                break
+            if skip:
+                skip = False
+            elif word in (';', '&&'):
+                pipelines.append(words)
+                words = []
+            elif set(word) <= set('<>&') and word != '&':
+                skip = True
+                if words and words[-1] in ('1', '2'):
+                    words.pop()
+            else:
+                words.append(word)
+        pipelines.append(words)
+    return [words for words in pipelines if words]
+
+
+def _arithmetic(text: str) -> int:
+    total = 0
+    for term in text.replace('-', '+-').split('+'):
+        product = 1
+        for factor in term.split('*'):
+            product *= int(factor.replace(' ', '') or 0)
+        total += product
+    return total
+
+
+class Commands:
+    """The commands of one script, on its host and device. params: /sys/module's, as the script set them."""
+
+    def __init__(self, net: Net, dev: NetDevice, folder: Path) -> None:
+        self.net = net
+        self.dev = dev
+        self.folder = folder
+        self.saved: dict[str, str] = {}
+        self.counted: dict[str, int] = {}
+        self.params: dict[str, str] = {}
+        self.table: dict[str, Callable[[list[str]], str]] = {
+            'sysctl': self.sysctl, 'tc': self.tc, 'ethtool': self.ethtool, 'ip': self.ip, 'nstat': self.nstat, 'echo': self.echo,
+            'cat': self.cat, 'sleep': self.true, 'true': self.true, 'set_sysctls.py': self.set_sysctls,
+        }
+
+    def run(self, text: str) -> None:
+        """Run what stands between the backticks."""
+        for words in split_commands(text):
+            self.pipeline(words)
+
+    def pipeline(self, words: list[str]) -> None:
+        """One command, or several in a row, each reading what the one before printed."""
+        text = ''
+        while words:
+            end = words.index('|') if '|' in words else len(words)
+            command, words = words[:end], words[end + 1:]
+            if not command:
+                raise DrillError('an empty command in a pipe')
+            text = self.grep(command, text) if command[0] == 'grep' else self.command(command)
+
+    def command(self, words: list[str]) -> str:
+        """What it prints."""
+        name = words[0]
+        if RESTORE.match(name):
+            for key, value in self.saved.items():
+                self.set(key, value)
+            self.saved.clear()
+            return ''
+        path = self.folder / name
+        if name.endswith('.sh') and path.is_file():
+            self.run(path.read_text())
+            return ''
+        run = self.table.get(name.rsplit('/', 1)[-1] if name.endswith('.py') else name)
+        if run is None:
+            raise DrillError(f'unknown command {" ".join(words)!r}')
+        return run(words[1:])
+
+    # -- sysctls
+
+    def set(self, name: str, value: str) -> None:
+        """Set one sysctl."""
+        if INERT.get(name) == value:
+            return
+        err = self.net.sysctl.set(name, value)
+        if err != 0:
+            raise DrillError(f'sysctl {name}={value}: error {err}')
+
+    def sysctl(self, words: list[str]) -> str:
+        """sysctl -q name=value ..."""
+        ignore = False
+        out = []
+        for word in words:
+            if word.startswith('-'):
+                if set(word[1:]) - set('qwen'):
+                    raise DrillError(f'unknown option {word!r} of sysctl')
+                ignore = ignore or 'e' in word
+                continue
+            name, equals, value = word.partition('=')
+            if not equals:
+                out.append(self.net.sysctl.get(name))
+            elif not (ignore and self.net.sysctl.find(name) is None):
+                self.set(name.replace('/', '.'), value)
+        return '\n'.join(out)
+
+    def set_sysctls(self, words: list[str]) -> str:
+        """set_sysctls.py /proc/sys/net/ipv4/tcp_timestamps=0 ..., undone by the script that it writes."""
+        for word in words:
+            path, equals, value = word.partition('=')
+            if not equals or not path.startswith('/proc/sys/'):
+                raise DrillError(f'set_sysctls.py: {word!r}')
+            name = path.removeprefix('/proc/sys/').replace('/', '.')
+            if name not in INERT:
+                self.saved.setdefault(name, self.net.sysctl.get(name) if self.net.sysctl.find(name) else '')
+            self.set(name, value)
+        return ''
+
+    def echo(self, words: list[str]) -> str:
+        """echo VALUE > FILE comes here without the file (see write)."""
+        return ' '.join(words)
+
+    def true(self, words: list[str]) -> str:
+        """Nothing to do in virtual time."""
+        return ''
+
+    def cat(self, words: list[str]) -> str:
+        """cat /proc/..."""
+        return '\n'.join(self.file(word) for word in words)
+
+    def file(self, path: str) -> str:
+        """A file of /proc."""
+        if path == '/proc/net/tcp':
+            return tcp4_seq_show(self.net)
+        if path == '/proc/net/tcp6':
+            return ''
+        if path.startswith('/proc/sys/'):
+            return self.net.sysctl.get(path.removeprefix('/proc/sys/').replace('/', '.'))
+        raise DrillError(f'unknown file {path!r}')
+
+    # -- devices, routes, counters
+
+    def tc(self, words: list[str]) -> str:
+        """tc qdisc add|replace|delete dev tun0 root [KIND [limit N]]"""
+        if len(words) < 5 or words[0] != 'qdisc' or words[2] != 'dev' or words[3] != self.dev.name or words[4] != 'root':
+            raise DrillError(f'tc {" ".join(words)}')
+        if words[1] in ('delete', 'del'):
+            qdisc_create(self.dev, 'pfifo_fast')
+            return ''
+        if words[1] not in ('add', 'replace', 'change') or len(words) < 6:
+            raise DrillError(f'tc {" ".join(words)}')
+        options = {name: int(value) for name, value in zip(words[6::2], words[7::2], strict=True)}
+        try:
+            qdisc_create(self.dev, words[5], options)
+        except (KeyError, ValueError) as exc:
+            raise DrillError(f'tc: {exc.args[0]}') from None
+        return ''
+
+    def ethtool(self, words: list[str]) -> str:
+        """ethtool -K tun0 tso off gso off"""
+        if len(words) < 2 or words[0] != '-K' or words[1] != self.dev.name:
+            raise DrillError(f'ethtool {" ".join(words)}')
+        bits = {'tso': NETIF_F_TSO, 'gso': NETIF_F_GSO}
+        for name, value in zip(words[2::2], words[3::2], strict=True):
+            if name not in bits or value not in ('on', 'off'):
+                raise DrillError(f'ethtool -K {name} {value}')
+            if value == 'off':
+                self.dev.features &= ~bits[name]
+            elif name == 'gso':
+                self.dev.features |= NETIF_F_GSO
+            else:
+                raise DrillError('ethtool -K tso on: tun0 has no TSO')
+        return ''
+
+    def ip(self, words: list[str]) -> str:
+        """ip tcp_metrics flush all; ip route change|replace|add ..."""
+        if words[:2] == ['tcp_metrics', 'flush']:
+            try:
+                from linnet.net.ipv4 import tcp_metrics  # type: ignore[attr-defined, unused-ignore]
+            except ImportError:
+                return ''  # a stack that keeps none has none to flush
+            tcp_metrics.tcp_metrics_flush_all(self.net)
+            return ''
+        if words[:1] != ['route'] or len(words) < 3 or words[1] not in ('add', 'change', 'replace'):
+            raise DrillError(f'ip {" ".join(words)}')
+        cfg = FibConfig()
+        cfg.fc_replace = words[1] != 'add'
+        prefix, _, bits = words[2].partition('/')
+        cfg.fc_dst, cfg.fc_dst_len = in_aton(prefix), int(bits or 32)
+        rest = words[3:]
+        while rest:
+            word = rest.pop(0)
+            if word == 'via':
+                cfg.fc_gw = in_aton(rest.pop(0))
+            elif word == 'dev' and rest and rest[0] == self.dev.name:
+                cfg.fc_oif = self.dev.ifindex
+                rest.pop(0)
+            elif word in METRICS:
+                if rest and rest[0] == 'lock':
+                    rest.pop(0)
+                    cfg.fc_mx[RTAX_LOCK] = cfg.fc_mx.get(RTAX_LOCK, 0) | 1 << METRICS[word]
+                cfg.fc_mx[METRICS[word]] = int(rest.pop(0))
+            else:
+                raise DrillError(f'ip route: {word!r}')
+        err = fib_add_route(self.net, cfg)
+        if err != 0:
+            raise DrillError(f'ip {" ".join(words)}: error {err}')
+        return ''
+
+    def nstat(self, words: list[str]) -> str:
+        """nstat: the counters that moved since it was last asked."""
+        if words:
+            raise DrillError(f'nstat {" ".join(words)}')
+        now = dict(nstat_fields(self.net))
+        moved = {name: value - self.counted.get(name, 0) for name, value in now.items()}
+        self.counted = now
+        return '\n'.join(f'{name} {value}' for name, value in moved.items() if value)
+
+    def grep(self, words: list[str], text: str) -> str:
+        """grep PATTERN [FILE...]: a DrillError where nothing matches."""
+        args = [word for word in words[1:] if not word.startswith('-')]
+        if len(args) != len(words) - 1 or not args:
+            raise DrillError(f'unknown options in {" ".join(words)!r}')
+        if len(args) > 1:
+            text = '\n'.join(self.file(name) for name in args[1:])
+        found = [line for line in text.splitlines() if re.search(args[0], line)]
+        if not found:
+            raise DrillError(f'grep {args[0]!r} found nothing')
+        return '\n'.join(found)
