@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: `linnet demo`, `linnet walk`, `linnet exec`. Each command is a module here, imported when it is used."""
+"""The command line: `linnet demo`, `drill`, `walk`, `exec`. Each command is a module here, imported when it is used."""
 from __future__ import annotations
 
 import importlib
@@ -9,7 +9,7 @@ import click
 
 import linnet
 
-COMMANDS = {'demo': 'demo', 'exec': 'exec_', 'walk': 'walk'}
+COMMANDS = {'demo': 'demo', 'drill': 'drill', 'exec': 'exec_', 'walk': 'walk'}
 
 
 class LazyGroup(click.Group):

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from linnet.drill.run import Runner
 
 SYSCALLS = (
-    'socket bind listen accept connect read readv recv recvfrom recvmsg write writev send sendto sendmsg fcntl ioctl close shutdown '
-    'getsockopt setsockopt poll epoll_create epoll_create1 epoll_ctl epoll_wait'
+    'socket bind listen accept connect read readv recv recvfrom recvmsg write writev send sendto sendmsg fcntl ioctl close '
+    'shutdown getsockopt setsockopt poll epoll_create epoll_create1 epoll_ctl epoll_wait'
 ).split()
 MS = 1_000_000
 MAX_BUFFER = 1 << 30
@@ -132,12 +132,12 @@ class Calls:
         """bind(3, ..., ...)"""
         live = self.r.live_fd(number(fd))
         name = self.address(addr, Sockaddr(AF_INET, self.r.config.local, self.r.config.bind_port))
-        return Prepared(lambda: nothing(s.sys_bind(self.r.process, live, name)), lambda _: self.r.bound(number(fd), name))
+        return Prepared(lambda: zero(s.sys_bind, self.r.process, live, name), lambda _: self.r.bound(number(fd), name))
 
     def call_listen(self, call: Syscall, fd: Expr, backlog: Expr) -> Prepared:
         """listen(3, 1)"""
         live, most = self.r.live_fd(number(fd)), number(backlog)
-        return Prepared(lambda: nothing(s.sys_listen(self.r.process, live, most)), lambda _: self.r.listening(number(fd)))
+        return Prepared(lambda: zero(s.sys_listen, self.r.process, live, most), lambda _: self.r.listening(number(fd)))
 
     def call_accept(self, call: Syscall, fd: Expr, addr: Expr, size: Expr) -> Prepared:
         """accept(3, ..., ...)"""
@@ -155,18 +155,18 @@ class Calls:
         live = self.r.live_fd(number(fd))
         name = self.address(addr, Sockaddr(AF_INET, self.r.config.remote, self.r.config.connect_port))
         self.r.connecting(number(fd), name)
-        return Prepared(lambda: nothing(s.sys_connect(self.r.process, live, name)))
+        return Prepared(lambda: zero(s.sys_connect, self.r.process, live, name))
 
     def call_shutdown(self, call: Syscall, fd: Expr, how: Expr) -> Prepared:
         """shutdown(4, SHUT_WR)"""
         live, way = self.r.live_fd(number(fd)), number(how)
-        return Prepared(lambda: nothing(s.sys_shutdown(self.r.process, live, way)))
+        return Prepared(lambda: zero(s.sys_shutdown, self.r.process, live, way))
 
     def call_close(self, call: Syscall, fd: Expr) -> Prepared:
         """close(4)"""
         live = self.r.live_fd(number(fd))
         self.r.closed(number(fd))
-        return Prepared(lambda: nothing(s.sys_close(self.r.process, live)))
+        return Prepared(lambda: zero(s.sys_close, self.r.process, live))
 
     # -- sending
 
@@ -318,7 +318,7 @@ class Calls:
             data = struct.pack('<I', number(single(value)) & 0xFFFFFFFF)
         else:
             raise DrillError(f'{value!r} as an option')
-        return Prepared(lambda: nothing(s.sys_setsockopt(self.r.process, live, *args, data[:most])))
+        return Prepared(lambda: zero(s.sys_setsockopt, self.r.process, live, *args, data[:most]))
 
     def call_getsockopt(self, call: Syscall, fd: Expr, level: Expr, name: Expr, value: Expr, size: Expr) -> Prepared:
         """getsockopt(3, SOL_SOCKET, SO_ERROR, [0], [4])"""
@@ -406,7 +406,7 @@ class Calls:
         """epoll_ctl(5, EPOLL_CTL_ADD, 4, {events=EPOLLIN|EPOLLET, fd=4})"""
         ep, live, what = self.r.live_fd(number(epfd)), self.r.live_fd(number(fd)), number(op)
         mask, data = self.epoll_event(event)
-        return Prepared(lambda: nothing(s.sys_epoll_ctl(self.r.process, ep, what, live, mask, data)))
+        return Prepared(lambda: zero(s.sys_epoll_ctl, self.r.process, ep, what, live, mask, data))
 
     def call_epoll_wait(self, call: Syscall, epfd: Expr, event: Expr, most: Expr, timeout: Expr) -> Prepared:
         """epoll_wait(5, {events=EPOLLIN, fd=4}, 1, 0)"""
@@ -424,6 +424,7 @@ class Calls:
         return Prepared(run, check)
 
 
-def nothing(answer: None) -> int:
+def zero(call: Callable[..., None], *args: object) -> int:
     """A call that returns 0."""
+    call(*args)
     return 0

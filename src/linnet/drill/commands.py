@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from linnet.drill.script import DrillError
+from linnet.include.linux.errno import ENOENT
 from linnet.include.linux.inet import in_aton
 from linnet.include.linux.netdevice import NETIF_F_GSO, NETIF_F_TSO, NetDevice
 from linnet.include.net.dst import RTAX_ADVMSS, RTAX_INITCWND, RTAX_INITRWND, RTAX_LOCK, RTAX_MTU, RTAX_QUICKACK, RTAX_RTO_MIN
@@ -28,6 +29,8 @@ from linnet.net.sched.sch_api import qdisc_create
 INERT: Final = {'net.ipv4.tcp_ecn_option': '2'}
 RESTORE: Final = re.compile(r'/tmp/sysctl_restore_.*\.sh$')
 ARITHMETIC: Final = re.compile(r'\$\(\(([0-9*+\- ]+)\)\)')
+MODULE_PARAMETER: Final = re.compile(r'/sys/module/(\w+)/parameters/(\w+)')
+MODULE_DEFAULTS: Final = {'tcp_cubic.hystart_detect': '3', 'tcp_cubic.hystart': '1'}  # may be set to what they are
 METRICS: Final = {'advmss': RTAX_ADVMSS, 'mtu': RTAX_MTU, 'initcwnd': RTAX_INITCWND, 'initrwnd': RTAX_INITRWND,
                   'quickack': RTAX_QUICKACK, 'rto_min': RTAX_RTO_MIN}
 
@@ -51,6 +54,9 @@ def split_commands(text: str) -> list[list[str]]:
                 pipelines.append(words)
                 words = []
             elif set(word) <= set('<>&') and word != '&':
+                if word == '>' and words[:1] == ['echo']:
+                    words.append(word)
+                    continue
                 skip = True
                 if words and words[-1] in ('1', '2'):
                     words.pop()
@@ -71,7 +77,7 @@ def _arithmetic(text: str) -> int:
 
 
 class Commands:
-    """The commands of one script, on its host and device. params: /sys/module's, as the script set them."""
+    """The commands of one script, on its host and device."""
 
     def __init__(self, net: Net, dev: NetDevice, folder: Path) -> None:
         self.net = net
@@ -79,7 +85,8 @@ class Commands:
         self.folder = folder
         self.saved: dict[str, str] = {}
         self.counted: dict[str, int] = {}
-        self.params: dict[str, str] = {}
+        self.sourced = 0
+        self.warnings: list[str] = []
         self.table: dict[str, Callable[[list[str]], str]] = {
             'sysctl': self.sysctl, 'tc': self.tc, 'ethtool': self.ethtool, 'ip': self.ip, 'nstat': self.nstat, 'echo': self.echo,
             'cat': self.cat, 'sleep': self.true, 'true': self.true, 'set_sysctls.py': self.set_sysctls,
@@ -110,7 +117,9 @@ class Commands:
             return ''
         path = self.folder / name
         if name.endswith('.sh') and path.is_file():
+            self.sourced += 1
             self.run(path.read_text())
+            self.sourced -= 1
             return ''
         run = self.table.get(name.rsplit('/', 1)[-1] if name.endswith('.py') else name)
         if run is None:
@@ -124,7 +133,9 @@ class Commands:
         if INERT.get(name) == value:
             return
         err = self.net.sysctl.set(name, value)
-        if err != 0:
+        if err == -ENOENT and self.sourced:
+            self.warnings.append(f'no sysctl {name}')  # a shell script goes on, as it does on a kernel without that sysctl
+        elif err != 0:
             raise DrillError(f'sysctl {name}={value}: error {err}')
 
     def sysctl(self, words: list[str]) -> str:
@@ -157,8 +168,22 @@ class Commands:
         return ''
 
     def echo(self, words: list[str]) -> str:
-        """echo VALUE > FILE comes here without the file (see write)."""
-        return ' '.join(words)
+        """echo VALUE > FILE, a file under /proc/sys or a parameter of a module that the stack has."""
+        if len(words) != 3 or words[1] != '>':
+            raise DrillError(f'echo {" ".join(words)!r}')
+        value, _, path = words
+        if path.startswith('/proc/sys/'):
+            self.set(path.removeprefix('/proc/sys/').replace('/', '.'), value)
+            return ''
+        match = MODULE_PARAMETER.fullmatch(path)
+        known = (f'{match[1]}.{match[2]}', f'net.ipv4.{match[1]}_{match[2]}') if match else ()
+        for name in known:
+            if self.net.sysctl.find(name) is not None:
+                self.set(name, value)
+                return ''
+        if match and MODULE_DEFAULTS.get(f'{match[1]}.{match[2]}') == value:
+            return ''
+        raise DrillError(f'echo {value} > {path}: no such file')
 
     def true(self, words: list[str]) -> str:
         """Nothing to do in virtual time."""

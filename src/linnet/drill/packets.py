@@ -50,7 +50,7 @@ def checksum(data: bytes) -> int:
     """The Internet checksum (RFC 1071): 0 over data that carries its own."""
     if len(data) & 1:
         data += b'\0'
-    total = sum(struct.unpack(f'!{len(data) // 2}H', data))
+    total: int = sum(struct.unpack(f'!{len(data) // 2}H', data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -72,7 +72,8 @@ def tcp_packet(spec: TcpSpec, saddr: int, daddr: int, sport: int, dport: int, se
     """A segment of `spec` with the live numbers; its payload is zeros."""
     opts = option_bytes(options)
     flags = spec.flags | (20 + len(opts)) // 4 << 12
-    seg = struct.pack('!HHIIHHHH', sport, dport, seq & M32, ack & M32, flags, spec.win or 0, 0, spec.urg) + opts + bytes(spec.length)
+    seg = struct.pack('!HHIIHHHH', sport, dport, seq & M32, ack & M32, flags, spec.win or 0, 0, spec.urg)
+    seg += opts + bytes(spec.length)
     pseudo = struct.pack('!IIBBH', saddr, daddr, 0, PROTO_TCP, len(seg))
     seg = seg[:16] + struct.pack('!H', checksum(pseudo + seg)) + seg[18:]
     tos = spec.tos if spec.tos is not None else ECN_BITS.get(spec.ecn or 'noecn', 0)

@@ -11,22 +11,22 @@ mapped between the script's and the live ones by the two initial numbers; timest
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from linnet.drill.calls import Calls, Prepared
 from linnet.drill.commands import Commands
+from linnet.drill.config import Config
 from linnet.drill.device import drill_newlink
+from linnet.drill.match import Sock, check_fragment, compare_header, compare_options, scripted, shift_edges
 from linnet.drill.packets import (
     ACK,
-    ECN_BITS,
     M32,
     SYN,
     Packet,
     icmp_packet,
     merge,
-    options_text,
     packet_text,
     quoted_packet,
     read_tcp,
@@ -35,7 +35,6 @@ from linnet.drill.packets import (
 from linnet.drill.script import (
     ABSOLUTE_RANGE,
     ANY,
-    FLAGS,
     RELATIVE,
     RELATIVE_RANGE,
     Code,
@@ -48,8 +47,7 @@ from linnet.drill.script import (
     TcpSpec,
     parse_script,
 )
-from linnet.drill.symbols import CODE_NAMES, ERRNO_NAMES, ERRNOS, TCP_INFO_REST, TCP_INFO_WORDS
-from linnet.include.linux.inet import in_aton
+from linnet.drill.symbols import CODE_NAMES, ERRNO_NAMES, ERRNOS, unpack_tcp_info
 from linnet.include.linux.sched import Process
 from linnet.include.linux.socket import AF_UNSPEC, SOL_TCP, Sockaddr
 from linnet.include.net.ip_fib import RT_SCOPE_LINK, FibConfig
@@ -65,83 +63,6 @@ PATIENCE: Final = 2_000_000  # µs that a packet may be late before the wait for
 FOREVER: Final = 3600 * 1_000_000
 TCP_INFO: Final = 11
 FIRST_PORT: Final = 32768
-
-
-@dataclass
-class Config:
-    """A run's options. Times in µs; addresses as numbers."""
-
-    local: int = in_aton('192.168.0.1')
-    remote: int = in_aton('192.0.2.1')
-    prefixlen: int = 16
-    bind_port: int = 8080
-    connect_port: int = 8080
-    mtu: int = 1500
-    mss: int = 0
-    tolerance: int = 4000
-    percent: float = 12.5
-    ts_tick: int = 0
-    ts_scaled: bool = False
-    strict_segments: bool = False
-    verbose: bool = False
-    defines: dict[str, str] = field(default_factory=dict)
-
-    def set(self, name: str, value: str) -> None:
-        """One option by packetdrill's name. DrillError: unknown, or a value it does not take."""
-        try:
-            self._set(name, value)
-        except (ValueError, IndexError):
-            raise DrillError(f'bad value {value!r} of option --{name}') from None
-
-    def _set(self, name: str, value: str) -> None:
-        numbers = {'mtu': 'mtu', 'mss': 'mss', 'tolerance_usecs': 'tolerance', 'tcp_ts_tick_usecs': 'ts_tick',
-                   'bind_port': 'bind_port', 'connect_port': 'connect_port'}
-        switches = {'tcp_ts_ecr_scaled': 'ts_scaled', 'strict_segments': 'strict_segments', 'send_omit_free': ''}
-        if name in numbers:
-            setattr(self, numbers[name], int(value))
-        elif name in switches and not value:
-            if switches[name]:
-                setattr(self, switches[name], True)
-        elif name in ('local_ip', 'remote_ip'):
-            setattr(self, name[:-3], in_aton(value))
-        elif name == 'netmask_ip':
-            self.prefixlen = in_aton(value).bit_count()
-        elif name == 'gateway_ip':
-            in_aton(value)
-        elif name == 'tolerance_percent':
-            self.percent = float(value)
-        elif name == 'ip_version':
-            if value != 'ipv4':
-                raise DrillError(f'--ip_version={value}: only ipv4 so far')
-        else:
-            raise DrillError(f'unknown option --{name}')
-
-
-@dataclass
-class Sock:
-    """A socket as the script knows it: its state, the live addresses, both sides' initial sequence numbers."""
-
-    state: str = 'new'
-    script_fd: int = -1
-    live_fd: int = -1
-    closed: bool = False
-    local: int = 0
-    local_port: int = 0
-    remote: int = 0
-    remote_port: int = 0
-    script_local_isn: int = 0
-    live_local_isn: int = 0
-    remote_isn: int = 0
-    ts_vals: dict[int, int] = field(default_factory=dict)
-    first_ts: tuple[int, int] | None = None  # script's, live
-
-    def out_offset(self, syn: bool) -> int:
-        """What the live outbound sequence numbers are ahead of the script's."""
-        return (self.live_local_isn - self.script_local_isn) & M32 if syn else self.live_local_isn
-
-    def in_offset(self, syn: bool) -> int:
-        """The same of the inbound ones."""
-        return 0 if syn else self.remote_isn
 
 
 class Runner:
@@ -171,6 +92,7 @@ class Runner:
         self.event: Event = script.events[0]
         self.start = 0
         self.end = 0
+        self.waits = False  # for a call: the world's run ends when it returns
         self.lines: list[str] = []
 
     def configure(self) -> None:
@@ -233,7 +155,7 @@ class Runner:
                     raise DrillError(f'{self.script.path}:{event.line}: first event should be at time 0')
                 self.guarded(event, lambda event=event: self.step(event))
             if self.blocked is not None:
-                self.guarded(self.blocked[1], lambda: self.finish_blocked(True))
+                self.guarded(self.blocked[1], lambda: self.finish_blocked())
             if self.script.cleanup is not None:
                 self.guarded(self.script.cleanup, lambda: self.command(self.script.cleanup))
             self.run_codes()
@@ -246,7 +168,9 @@ class Runner:
             action()
         except DrillError as exc:
             text = str(exc)
-            raise DrillError(text if text.startswith(f'{self.script.path}:') else f'{self.script.path}:{event.line}: {text}') from None
+            if not text.startswith(f'{self.script.path}:'):
+                text = f'{self.script.path}:{event.line}: {text}'
+            raise DrillError(text) from None
 
     def command(self, event: Event | None) -> None:
         """What stands in backticks."""
@@ -271,8 +195,7 @@ class Runner:
         if isinstance(action, TcpSpec) and not action.inbound:
             self.outbound(action)
         else:
-            if self.start > self.now():
-                self.run_to(self.start)
+            self.run_to(self.start)
             before_start = self.last_start if self.last is not None else None
             if self.last is not None:
                 self.check_time('event', self.now(), when.kind, self.start, self.end, before_start)
@@ -287,7 +210,7 @@ class Runner:
             else:
                 self.code(event, action)
         if self.blocked is not None and not self.blocked[0].alive():
-            self.guarded(self.blocked[1], lambda: self.finish_blocked(False))
+            self.guarded(self.blocked[1], lambda: self.finish_blocked())
         self.last, self.last_start = event, self.start
 
     # -- calls
@@ -295,7 +218,7 @@ class Runner:
     def syscall(self, event: Event, call: Syscall, offset: int) -> None:
         """Make a call; one that blocks goes on while the script does."""
         if self.blocked is not None:
-            self.guarded(self.blocked[1], lambda: self.finish_blocked(call.end is not None))
+            self.guarded(self.blocked[1], lambda: self.finish_blocked())
         prepared = self.calls.prepare(call)
         task = self.sched.spawn(lambda: self.made(prepared), call.name, self.process)
         self.settle()
@@ -303,7 +226,7 @@ class Runner:
             self.blocked = task, event, prepared, call.end + offset
             return
         if task.alive():
-            self.sched.run(int(self.world.clock.now) + FOREVER * 1000)
+            self.await_call(task, FOREVER)
             if task.alive():
                 raise DrillError(f'runtime error in {call.name} call: it blocks for ever')
         self.judge(call, prepared, task)
@@ -314,17 +237,24 @@ class Runner:
             result, errno = prepared.run(), 0
         except OSError as exc:
             result, errno = -1, exc.errno or 0
-        if not self.sched._until_done:
+        if self.waits:
             self.sched.stop()
         return result, errno, self.now()
 
-    def finish_blocked(self, wait: bool) -> None:
-        """Judge the blocked call; wait: at most a second for it to return, as packetdrill does."""
-        assert self.blocked is not None
-        task, event, prepared, end = self.blocked
-        limit = self.now() + 1_000_000
+    def await_call(self, task: Task, patience: int) -> None:
+        """Let time pass until a call returns, `patience` µs at the most."""
+        limit = self.now() + patience
+        self.waits = True
         while task.alive() and self.now() < limit:
             self.run_to(limit)
+        self.waits = False
+        self.settle()
+
+    def finish_blocked(self) -> None:
+        """Judge the blocked call, which has a second more to return, as in packetdrill."""
+        assert self.blocked is not None
+        task, event, prepared, end = self.blocked
+        self.await_call(task, 1_000_000)
         call = event.action
         assert isinstance(call, Syscall)
         if task.alive():
@@ -512,25 +442,15 @@ class Runner:
         total = len(first.payload)
         while total < spec.length and not self.config.strict_segments:
             packet = self.sniff(sock, spec)
-            self.check_fragment(packet, last, spec.length - total)
+            check_fragment(packet, last, spec.length - total)
             last = packet
             payload.append(packet.payload)
             total += len(packet.payload)
         if total != spec.length:
             shown = merge(first, last, b''.join(payload))
-            raise DrillError(f'live packet payload: expected {spec.length} bytes vs actual {total} bytes\n{self.dump(sock, spec, shown)}')
+            raise DrillError(f'live packet payload: expected {spec.length} bytes vs actual {total} bytes\n'
+                             + self.dump(sock, spec, shown))
         return first if first is last else merge(first, last, b''.join(payload))
-
-    def check_fragment(self, packet: Packet, before: Packet, missing: int) -> None:
-        """A segment that goes on where the one before ended, with the same header."""
-        mask = ~(FLAGS['F'] | FLAGS['P'] | FLAGS['W'])
-        for name, want, got in (('tcp_seq', (before.seq + len(before.payload)) & M32, packet.seq),
-                                ('tcp_flags', before.flags & mask, packet.flags & mask),
-                                ('tcp_data_offset', before.doff, packet.doff), ('tcp_ack_seq', before.ack, packet.ack),
-                                ('tcp_window', before.window, packet.window), ('tcp_urg_ptr', before.urg, packet.urg)):
-            check_field(name, want, got)
-        if len(packet.payload) < missing and len(packet.payload) != len(before.payload):
-            raise DrillError(f'fragment payload: expected {len(before.payload)} bytes vs actual {len(packet.payload)} bytes')
 
     def sniff(self, sock: Sock, spec: TcpSpec) -> Packet:
         """The next segment of the socket under test; others are passed over."""
@@ -565,10 +485,10 @@ class Runner:
         try:
             if packet.problem:
                 raise DrillError(packet.problem)
-            script = self.scripted(sock, packet, spec)
-            self.compare_header(spec, script)
+            script = scripted(sock, packet, spec)
+            compare_header(spec, script)
             if spec.options is not None:
-                self.compare_options(sock, spec, script)
+                compare_options(self.config, self.start, spec, script)
             if any(packet.payload):
                 raise DrillError('incorrect outbound data payload')
             before = self.last_start if self.last is not None else None
@@ -576,74 +496,11 @@ class Runner:
         except DrillError as exc:
             raise DrillError(f'{exc}\n{self.dump(sock, spec, packet)}') from None
 
-    def scripted(self, sock: Sock, packet: Packet, spec: TcpSpec | None) -> Packet:
-        """The live segment in the script's numbers; notes its timestamp where the script has one."""
-        syn = bool(packet.flags & SYN)
-        offset = sock.in_offset(syn)
-        options = []
-        for kind, data in packet.options:
-            if kind == 5:
-                data = shift_edges(data, -offset)
-            elif kind == 8 and len(data) == 8:
-                val, ecr = struct.unpack('!II', data)
-                want = [other for number, other in (spec.options or [] if spec is not None else []) if number == 8]
-                if want:
-                    script_val = int.from_bytes(want[0][:4], 'big')
-                    sock.ts_vals[script_val] = val
-                    if sock.first_ts is None:
-                        sock.first_ts = script_val, val
-                if sock.first_ts is not None:
-                    data = struct.pack('!II', (val - sock.first_ts[1] + sock.first_ts[0]) & M32, ecr)
-            options.append((kind, data))
-        return replace(packet, seq=(packet.seq - sock.out_offset(syn)) & M32, options=tuple(options),
-                       ack=(packet.ack - offset) & M32 if packet.flags & ACK else packet.ack)
-
-    def compare_header(self, spec: TcpSpec, got: Packet) -> None:
-        """IP's and TCP's fields, in the order of the header."""
-        if spec.ecn == 'ect01':
-            if got.tos & 3 not in (1, 2):
-                raise DrillError(f'live packet field ip_ecn: expected: 0x1 or 0x2 vs actual: 0x{got.tos & 3:x}')
-        elif spec.ecn is not None:
-            check_field('ip_ecn', ECN_BITS[spec.ecn], got.tos & 3)
-        if spec.tos is not None:
-            check_field('tos', spec.tos, got.tos)
-        if spec.ttl is not None:
-            check_field('ttl', spec.ttl, got.ttl)
-        if spec.options is not None:
-            check_field('tcp_data_offset', 5 + sum(1 if kind < 2 else 2 + len(data) for kind, data in spec.options) // 4, got.doff // 4)
-        for name, letter in (('fin', 'F'), ('syn', 'S'), ('rst', 'R'), ('psh', 'P'), ('ack', '.'), ('urg', 'U'), ('ece', 'E'),
-                             ('cwr', 'W'), ('ae', 'A')):
-            check_field('tcp_' + name, int(bool(spec.flags & FLAGS[letter])), int(bool(got.flags & FLAGS[letter])))
-        check_field('tcp_seq', spec.seq, got.seq)
-        check_field('tcp_ack_seq', spec.ack & M32, got.ack)
-        if spec.win is not None:
-            check_field('tcp_window', spec.win, got.window)
-        check_field('tcp_urg_ptr', spec.urg, got.urg)
-
-    def compare_options(self, sock: Sock, spec: TcpSpec, got: Packet) -> None:
-        """TCP options, in order; a timestamp's values only where a tick is given."""
-        want = spec.options or []
-        if [kind for kind, _ in want] != [kind for kind, _ in got.options]:
-            raise DrillError('bad outbound TCP options')
-        for (kind, data), (_, actual) in zip(want, got.options, strict=True):
-            if kind != 8:
-                if data != actual:
-                    raise DrillError(f'bad value in outbound TCP option (kind={kind}): expected: {options_text([(kind, data)])} '
-                                     f'actual: {options_text([(kind, actual)])}')
-                continue
-            tick = self.config.ts_tick
-            tolerance = max(self.config.tolerance, int(self.config.percent / 100 * self.start))
-            gap = (int.from_bytes(data[:4], 'big') - int.from_bytes(actual[:4], 'big') + (1 << 31)) & M32
-            if tick and abs(gap - (1 << 31)) * tick > tolerance:
-                raise DrillError(f'bad outbound TCP timestamp value, tolerance {tolerance}')
-            if tick and data[4:] != actual[4:]:
-                raise DrillError('bad outbound TCP timestamp echo reply')
-
     # -- what failures show
 
     def text(self, sock: Sock, packet: Packet) -> str:
         """A live segment in the script's words."""
-        got = self.scripted(sock, packet, None)
+        got = scripted(sock, packet, None)
         return packet_text(got.flags, got.seq, len(got.payload), got.ack, got.window, got.urg, list(got.options))
 
     def dump(self, sock: Sock, spec: TcpSpec, packet: Packet | None) -> str:
@@ -678,41 +535,11 @@ class Runner:
         for event, text, info in self.codes:
             names.update(info)
             try:
-                exec(compile('\n' * (event.line - 1) + text, str(self.script.path), 'exec'), names)
+                exec(compile('\n' * (event.line - 1) + text + '\n', str(self.script.path), 'exec'), names)
             except AssertionError as exc:
                 raise DrillError(f'{self.script.path}:{event.line}: AssertionError: {exc}\n%{{ {text} }}%') from None
             except Exception as exc:
                 raise DrillError(f'{self.script.path}:{event.line}: {type(exc).__name__}: {exc}\n%{{ {text} }}%') from None
-
-
-def check_field(name: str, want: int, got: int) -> None:
-    """DrillError in packetdrill's words unless they are equal."""
-    if want != got:
-        raise DrillError(f'live packet field {name}: expected: {want} (0x{want:x}) vs actual: {got} (0x{got:x})')
-
-
-def shift_edges(data: bytes, offset: int) -> bytes:
-    """SACK edges moved by an offset."""
-    count = len(data) // 4
-    return struct.pack(f'!{count}I', *((edge + offset) & M32 for edge in struct.unpack(f'!{count}I', data)))
-
-
-def unpack_tcp_info(data: bytes) -> dict[str, int]:
-    """struct tcp_info by its members' names; members that the stack's is too short for are left out."""
-    names = 'state ca_state retransmits probes backoff options'.split()
-    info = {'tcpi_' + name: data[i] for i, name in enumerate(names)}
-    info['tcpi_snd_wscale'], info['tcpi_rcv_wscale'] = data[6] & 15, data[6] >> 4
-    info['tcpi_delivery_rate_app_limited'] = data[7] & 1
-    for i, name in enumerate(TCP_INFO_WORDS):
-        info['tcpi_' + name] = int.from_bytes(data[8 + 4 * i:12 + 4 * i], 'little')
-    at = 8 + 4 * len(TCP_INFO_WORDS)
-    for fmt, words in TCP_INFO_REST:
-        size = struct.calcsize('<' + fmt)
-        for name in words.split():
-            if at + size <= len(data):
-                info['tcpi_' + name] = int.from_bytes(data[at:at + size], 'little')
-            at += size
-    return info
 
 
 def run_script(path: Path, config: Config) -> Runner:
@@ -728,7 +555,10 @@ def run_script(path: Path, config: Config) -> Runner:
     config = replace(config)
     for name, value, line in script.options:
         try:
-            config.set(name, value)
+            if name in config.fixed:
+                Config(fixed=config.fixed).set(name, value)  # still an error where the option or its value is none
+            else:
+                config.set(name, value)
         except DrillError as exc:
             raise DrillError(f'{path}:{line}: {exc}') from None
     runner = Runner(script, config)

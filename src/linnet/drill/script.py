@@ -71,7 +71,7 @@ class Struct:
         return dict(self.fields).get(name)
 
 
-Expr = int | str | Ellipsis_ | Name | Text | Call | Struct | list['Expr']  # type: ignore[misc]
+Expr = int | str | Ellipsis_ | Name | Text | Call | Struct | list['Expr']
 
 
 @dataclass(frozen=True)
@@ -385,7 +385,8 @@ class _Reader:
             if start + length != end:
                 raise self.fail(line, f'{start}:{end} is not {length} bytes')
             quote = start, length
-        return IcmpSpec(inbound, str(kind), self.word(code) if isinstance(code, Token) else None, _ints(mtu)[0] if mtu else 0, quote)
+        name = self.word(code) if isinstance(code, Token) else None
+        return IcmpSpec(inbound, str(kind), name, _ints(mtu)[0] if mtu else 0, quote)
 
 
 def _trees(node: Tree[Token]) -> list[Tree[Token]]:

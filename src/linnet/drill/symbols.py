@@ -2,6 +2,7 @@
 """The names that scripts use, with Linux's values: calls' constants, errnos, and what %{ }% blocks know."""
 from __future__ import annotations
 
+import struct
 from types import ModuleType
 from typing import Final
 
@@ -59,6 +60,25 @@ TCP_INFO_WORDS: Final = (
 TCP_INFO_REST: Final = (
     ('Q', 'pacing_rate max_pacing_rate bytes_acked bytes_received'),
     ('I', 'segs_out segs_in notsent_bytes min_rtt data_segs_in data_segs_out'),
-    ('Q', 'delivery_rate busy_time rwnd_limited sndbuf_limited'), ('I', 'delivered delivered_ce'), ('Q', 'bytes_sent bytes_retrans'),
-    ('I', 'dsack_dups reord_seen rcv_ooopack snd_wnd rcv_wnd rehash'), ('H', 'total_rto total_rto_recoveries'), ('I', 'total_rto_time'),
+    ('Q', 'delivery_rate busy_time rwnd_limited sndbuf_limited'), ('I', 'delivered delivered_ce'),
+    ('Q', 'bytes_sent bytes_retrans'), ('I', 'dsack_dups reord_seen rcv_ooopack snd_wnd rcv_wnd rehash'),
+    ('H', 'total_rto total_rto_recoveries'), ('I', 'total_rto_time'),
 )
+
+
+def unpack_tcp_info(data: bytes) -> dict[str, int]:
+    """struct tcp_info by its members' names; members that the stack's is too short for are left out."""
+    names = 'state ca_state retransmits probes backoff options'.split()
+    info = {'tcpi_' + name: data[i] for i, name in enumerate(names)}
+    info['tcpi_snd_wscale'], info['tcpi_rcv_wscale'] = data[6] & 15, data[6] >> 4
+    info['tcpi_delivery_rate_app_limited'] = data[7] & 1
+    for i, name in enumerate(TCP_INFO_WORDS):
+        info['tcpi_' + name] = int.from_bytes(data[8 + 4 * i:12 + 4 * i], 'little')
+    at = 8 + 4 * len(TCP_INFO_WORDS)
+    for fmt, words in TCP_INFO_REST:
+        size = struct.calcsize('<' + fmt)
+        for name in words.split():
+            if at + size <= len(data):
+                info['tcpi_' + name] = int.from_bytes(data[at:at + size], 'little')
+            at += size
+    return info

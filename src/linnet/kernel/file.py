@@ -45,6 +45,7 @@ class PollTable:
 
     def queue_proc(self, file: File, wq: WaitQueueHead) -> None:
         """`file` will call on `wq` when its state changes."""
+        return
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -91,6 +92,7 @@ class FileWatch:
 
     def file_released(self, file: File) -> None:
         """`file` is going: let go of it."""
+        return
 
 
 class File:

@@ -112,9 +112,11 @@ class SwitchHook:
 
     def enter(self, task: Task) -> None:
         """The loop is about to run `task`."""
+        return
 
     def leave(self, task: Task) -> None:
         """`task` gave the processor back; it may be dead."""
+        return
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -123,6 +125,7 @@ class Work:
 
     def run(self) -> None:
         """Do it; runs in the hub with bottom halves enabled and must not block."""
+        return
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -131,6 +134,7 @@ class FdEvent:
 
     def ready(self) -> None:
         """The descriptor is ready (or broken): called in softirq context, must not block."""
+        return
 
 
 class Scheduler:

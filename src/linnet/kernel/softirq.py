@@ -28,6 +28,7 @@ class SoftirqAction:
 
     def action(self, cpu: Cpu) -> None:
         """Do the work that was raised; the bit is already clear."""
+        return
 
 
 class Cpu:

@@ -37,6 +37,7 @@ class TimerList:
 
     def function(self) -> None:
         """Run when the time has come, in softirq context; a bare timer only moves the clock."""
+        return
 
 
 class TimerBase:

@@ -18,6 +18,7 @@ class TraceSink:
 
         `fields` is the sink's to keep, but not to change: other sinks see the same dict.
         """
+        return
 
 
 class Trace:

@@ -136,6 +136,7 @@ class SimSocket(std.socket):
 
     def __del__(self) -> None:
         """CPython warns of unclosed sockets by closing them; a world closes them with their program."""
+        return
 
     def __getstate__(self) -> Any:
         raise TypeError(f'cannot pickle {self.__class__.__name__!r} object')

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`linnet drill`: packetdrill scripts against the stack, in virtual time."""
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command(name='drill')
+@click.argument('paths', nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option('--variant', type=click.Choice(['ipv4']), default='ipv4', show_default=True, help='How scripts are run.')
+@click.option('--jobs', '-j', type=click.IntRange(1), default=None, help='Scripts at a time.  [default: the number of CPUs]')
+@click.option('--json', 'as_json', is_flag=True, help='A JSON object a script, one a line.')
+@click.option('--verbose', '-v', is_flag=True, help='Show every script, and every packet of it.')
+def command(paths: tuple[Path, ...], variant: str, jobs: int | None, as_json: bool, verbose: bool) -> None:
+    """Run the packetdrill scripts at PATHS (files, or folders of .pkt files). The exit code is 1 if any fails."""
+    try:
+        from linnet.drill.suite import count, run_suite
+    except ImportError as exc:
+        raise click.ClickException(f'{exc}: pip install "linnet-net[drill]"') from None
+    outcomes = []
+    for outcome in run_suite(list(paths), (variant,), jobs or os.cpu_count() or 1, verbose):
+        outcomes.append(outcome)
+        if as_json:
+            click.echo(json.dumps(outcome.as_dict()))
+        elif outcome.status == 'failed':
+            click.echo(f'FAILED {outcome.path} ({outcome.variant})\n{outcome.text}')
+        elif verbose:
+            click.echo(f'{outcome.status} {outcome.path} ({outcome.variant})' + (f'\n{outcome.text}' if outcome.text else ''))
+    if as_json:
+        click.echo(count(outcomes), err=True)
+    else:
+        click.echo(count(outcomes))
+    sys.exit(1 if any(outcome.status == 'failed' for outcome in outcomes) else 0)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many scripts: found, run (each in a world of its own, over several processes), and summed up.
+
+A variant stands for the options that packetdrill's own runner passes: addresses, and words that scripts leave to it.
+"""
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Final
+
+from linnet.drill.config import Config
+from linnet.drill.run import run_script
+from linnet.drill.script import DrillError
+
+VARIANTS: Final = ('ipv4',)
+FIXED: Final = frozenset({'ip_version', 'local_ip', 'gateway_ip', 'netmask_ip', 'remote_ip'})
+DEFINES: Final = {
+    'TFO_COOKIE': '3021b9d889017eeb', 'CODE': 'host_unreachable', 'CMSG_LEVEL_IP': 'SOL_IP', 'CMSG_TYPE_RECVERR': 'IP_RECVERR',
+}
+
+
+@dataclass
+class Outcome:
+    """How a script went: status passed, failed or skipped; text says why it failed, or, with -v, what was seen."""
+
+    path: str
+    variant: str
+    status: str
+    text: str
+    seconds: float
+
+    def as_dict(self) -> dict[str, object]:
+        """For --json."""
+        return asdict(self)
+
+
+def find_scripts(paths: list[Path]) -> list[Path]:
+    """The .pkt files under the paths, in order, each once. FileNotFoundError for a path that is not there."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            for script in sorted(path.rglob('*.pkt')):
+                found[script] = None
+        elif path.is_file():
+            found[path] = None
+        else:
+            raise FileNotFoundError(path)
+    return list(found)
+
+
+def run_one(path: Path, variant: str, verbose: bool = False) -> Outcome:
+    """Run one script; whatever goes wrong is its outcome."""
+    start = perf_counter()
+    if path.name.endswith('v6.pkt') and variant == 'ipv4':
+        return Outcome(str(path), variant, 'skipped', 'for IPv6', 0.0)
+    try:
+        runner = run_script(path, Config(defines=DEFINES, fixed=FIXED, verbose=verbose))
+        status, text = 'passed', '\n'.join(runner.lines)
+    except DrillError as exc:
+        status, text = 'failed', str(exc)
+    except Exception:
+        status, text = 'failed', f'{path}: the stack raised an exception\n{traceback.format_exc().rstrip()}'
+    return Outcome(str(path), variant, status, text, perf_counter() - start)
+
+
+def _run_one(job: tuple[Path, str, bool]) -> Outcome:
+    return run_one(*job)
+
+
+def run_suite(paths: list[Path], variants: tuple[str, ...], jobs: int, verbose: bool = False) -> Iterator[Outcome]:
+    """Run them all, in order; jobs: how many at a time."""
+    work = [(path, variant, verbose) for path in find_scripts(paths) for variant in variants]
+    if jobs <= 1 or len(work) <= 1:
+        yield from map(_run_one, work)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(_run_one, work, chunksize=2)
+
+
+def count(outcomes: list[Outcome]) -> str:
+    """The last line."""
+    number = {status: sum(outcome.status == status for outcome in outcomes) for status in ('passed', 'failed', 'skipped')}
+    return ', '.join(f'{n} {status}' for status, n in number.items())
