@@ -3,8 +3,8 @@
 
     python benches/bench_footprint.py
 
-Import times are medians of fresh interpreters, as a ratio to `import asyncio` in the same run. The memory is that of the whole process, after
-minus before, over connections that are established and idle (both ends live in the process, so a pair is what is measured).
+Import times are medians of fresh interpreters, as a ratio to `import asyncio` in the same run. The memory is that of the whole
+process, after minus before, over connections that are established and idle (both ends live in it: a pair is measured).
 """
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ CONNECTIONS = 2000
 def import_seconds(statement: str, repeat: int = 7) -> float:
     """Median seconds that a statement takes in a fresh interpreter, its start not counted."""
     code = f'import time; t = time.perf_counter(); {statement}; print(time.perf_counter() - t)'
-    runs = [float(subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, text=True).stdout) for _ in range(repeat)]
-    return statistics.median(runs)
+    command = [sys.executable, '-c', code]
+    runs = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(repeat)]
+    return statistics.median(float(seconds) for seconds in runs)
 
 
 def resident() -> int:

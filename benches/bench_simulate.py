@@ -79,7 +79,8 @@ def main() -> None:
     parser.add_argument('path', nargs='?', default='a', choices='acd')
     parser.add_argument('--seconds', type=float, default=20)
     parser.add_argument('--repeat', type=int, default=3)
-    parser.add_argument('--ns3', nargs='?', const=sys.executable, metavar='PYTHON', help='the interpreter that has ns-3 (pip install ns3)')
+    parser.add_argument('--ns3', nargs='?', const=sys.executable, metavar='PYTHON',
+                        help='the interpreter that has ns-3 (pip install ns3)')
     args = parser.parse_args()
     build = 'interpreted' if (timer.__file__ or '').endswith('.py') else 'compiled'
     ratios, ours, theirs = [], [], []
