@@ -39,6 +39,7 @@ TCP_RTO_MIN: Final = 200
 TCP_TIMEOUT_INIT: Final = 1000
 TCP_TIMEOUT_FALLBACK: Final = 3000
 TCP_TIMEOUT_MIN: Final = 2
+TCP_TIMEOUT_MIN_US: Final = 2000
 TCP_DELACK_MAX: Final = 200
 TCP_DELACK_MIN: Final = 40
 TCP_ATO_MIN: Final = 40
@@ -70,6 +71,17 @@ TCPCB_TAGBITS: Final = 0x07
 TCPCB_REPAIRED: Final = 0x10
 TCPCB_EVER_RETRANS: Final = 0x80
 TCPCB_RETRANS: Final = TCPCB_SACKED_RETRANS | TCPCB_EVER_RETRANS | TCPCB_REPAIRED
+
+# rx_opt.sack_ok
+TCP_SACK_SEEN: Final = 1 << 0
+TCP_DSACK_SEEN: Final = 1 << 2
+TCP_NUM_SACKS: Final = 4
+
+# sysctl_tcp_recovery
+TCP_RACK_LOSS_DETECTION: Final = 0x1
+TCP_RACK_STATIC_REO_WND: Final = 0x2
+TCP_RACK_NO_DUPTHRESH: Final = 0x4
+TCP_RACK_RECOVERY_THRESH: Final = 16
 
 TCP_ECN_OK: Final = 1
 TCP_ECN_QUEUE_CWR: Final = 2
@@ -194,6 +206,18 @@ class TcpOptionsReceived:
         self.fastopen_cookie: bytes = b''
         self.fastopen_seen: bool = False
         self.fastopen_exp: bool = False
+
+
+class TcpSacktagState:
+    """Linux: struct tcp_sacktag_state: what the SACK blocks of one ACK said. Times in ns, -1 where there is none."""
+
+    def __init__(self) -> None:
+        self.first_sackt: i64 = -1  # when the first and the last of what was newly SACKed, and sent once, was sent
+        self.last_sackt: i64 = -1
+        self.reord: i64 = 0  # the lowest sequence number that was (S)ACKed after higher ones, or snd_nxt
+        self.sack_delivered: i64 = 0  # segments newly SACKed, or told by DSACK to have come twice
+        self.flag: i64 = 0  # FLAG_*
+        self.keep_timer: bool = False  # the timer was set on purpose: tcp_ack leaves it (Linux: clears FLAG_SET_XMIT_TIMER)
 
 
 class RateSample:
@@ -399,6 +423,7 @@ class TcpSock(InetConnectionSock):
         self.rate_interval_us: i64 = 0
         self.rate_app_limited: bool = False
         self.ack_rs: RateSample = RateSample()  # of the ACK in hand (Linux: on tcp_ack's stack)
+        self.ack_sack: TcpSacktagState = TcpSacktagState()  # likewise
         self.tcp_rtx_queue: SkBuffHead = SkBuffHead()  # sent, not acknowledged; sk_write_queue: not sent yet
         self.out_of_order_queue: SkBuffHead = SkBuffHead()  # by seq
         self.ooo_last_skb: SkBuff | None = None
@@ -500,6 +525,27 @@ def tcp_in_cwnd_reduction(tp: TcpSock) -> bool:
 def tcp_is_sack(tp: TcpSock) -> bool:
     """Did both ends agree on SACK?  Linux: include/net/tcp.h."""
     return tp.rx_opt.sack_ok != 0
+
+
+def tcp_highest_sack_seq(tp: TcpSock) -> i64:
+    """Where the first skb starts that lies behind everything SACKed; snd_una where nothing is.  Linux: include/net/tcp.h."""
+    if tp.sacked_out == 0:
+        return tp.snd_una
+    skb = tp.highest_sack
+    return tp.snd_nxt if skb is None else skb.seq
+
+
+def tcp_highest_sack_reset(tp: TcpSock) -> None:
+    """Nothing is SACKed.  Linux: include/net/tcp.h."""
+    tp.highest_sack = tp.tcp_rtx_queue.next
+
+
+def tcp_rto_delta_us(tp: TcpSock) -> i64:
+    """How long until the RTO of the first segment that is out, µs (negative: past).  Linux: include/net/tcp.h."""
+    skb = tp.tcp_rtx_queue.next
+    if skb is None:
+        return tp.icsk_rto * 1000
+    return (skb.tstamp - tp.tcp_mstamp) // 1000 + tp.icsk_rto * 1000
 
 
 def tcp_wnd_end(tp: TcpSock) -> i64:

@@ -242,6 +242,7 @@ def tcp_reset_connection_state(sk: TcpSock) -> None:
     sk.data_segs_out = 0
     sk.duplicate_sack = []
     sk.selective_acks = []
+    sk.recv_sack_cache = []
     sk.dsack_dups = 0
     sk.reord_seen = 0
     sk.retransmit_skb_hint = None

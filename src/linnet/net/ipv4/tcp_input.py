@@ -133,6 +133,7 @@ from linnet.net.ipv4.tcp_input_rcvbuf import (
     tcp_init_buffer_space,
     tcp_rcv_rtt_measure_ts,
 )
+from linnet.net.ipv4.tcp_input_sackrcv import tcp_dsack_set
 from linnet.net.ipv4.tcp_output import tcp_init_cwnd_of, tcp_mtup_init, tcp_send_ack, tcp_send_synack, tcp_sync_mss
 from linnet.net.ipv4.tcp_timewait import tcp_time_wait
 
@@ -160,6 +161,8 @@ def tcp_send_dupack(sk: TcpSock, skb: SkBuff) -> None:
     if skb.end_seq != skb.seq and before(skb.seq, sk.rcv_nxt):
         NET_INC_STATS(sock_net(sk), LINUX_MIB_DELAYEDACKLOST)
         tcp_enter_quickack_mode(sk, TCP_MAX_QUICKACKS)
+        end_seq = skb.end_seq
+        tcp_dsack_set(sk, skb.seq, sk.rcv_nxt if after(end_seq, sk.rcv_nxt) else end_seq)
     tcp_send_ack(sk)
 
 
@@ -392,8 +395,8 @@ def tcp_rcv_synsent_state_process(sk: TcpSock, skb: SkBuff) -> i64:
     flags = skb.tcp_flags
     rx_opt = sk.rx_opt
     saved_clamp = rx_opt.mss_clamp
+    rx_opt.sack_ok = 0
     tcp_parse_options(sock_net(sk), skb, rx_opt, False)
-    rx_opt.sack_ok = 0  # not offered, so not agreed
     if rx_opt.saw_tstamp and rx_opt.rcv_tsecr != 0:
         rx_opt.rcv_tsecr = (rx_opt.rcv_tsecr - sk.tsoffset) & U32
     reason: i64 = SKB_DROP_REASON_NOT_SPECIFIED

@@ -22,6 +22,7 @@ from linnet.include.net.snmp import (
     LINUX_MIB_TCPACKSKIPPEDCHALLENGE,
     LINUX_MIB_TCPCHALLENGEACK,
     LINUX_MIB_TCPHPACKS,
+    LINUX_MIB_TCPLOSSPROBERECOVERY,
     LINUX_MIB_TCPPUREACKS,
     NET_INC_STATS,
 )
@@ -30,6 +31,7 @@ from linnet.include.net.tcp import (
     CA_ACK_ECE,
     CA_ACK_SLOWPATH,
     CA_ACK_WIN_UPDATE,
+    TCP_CA_CWR,
     TCP_CHRONO_BUSY,
     TCP_ECN_DEMAND_CWR,
     TCP_ECN_OK,
@@ -48,28 +50,37 @@ from linnet.include.net.tcp import (
     after,
     before,
     between,
+    tcp_highest_sack_seq,
     tcp_in_cwnd_reduction,
+    tcp_is_sack,
     tcp_packets_in_flight,
     tcp_probe0_when,
     tcp_send_head,
     tcp_skb_pcount,
+    tcp_skb_timestamp_ms,
+    tcp_stamp_us_delta,
     tcp_wnd_end,
     tcp_write_queue_empty,
 )
 from linnet.net.ipv4.inet_connection_sock import inet_csk_clear_xmit_timer, inet_csk_reset_xmit_timer
 from linnet.net.ipv4.tcp import tcp_rtx_queue_unlink_and_free
 from linnet.net.ipv4.tcp_chrono import tcp_chrono_stop
+from linnet.net.ipv4.tcp_cong import tcp_set_ca_state
 from linnet.net.ipv4.tcp_input_cwnd import (
     FLAG_ACKED,
     FLAG_CA_ALERT,
     FLAG_DATA,
     FLAG_DATA_ACKED,
+    FLAG_DATA_SACKED,
+    FLAG_DSACK_TLP,
+    FLAG_DSACKING_ACK,
     FLAG_ECE,
     FLAG_FORWARD_PROGRESS,
     FLAG_NO_CHALLENGE_ACK,
     FLAG_NOT_DUP,
     FLAG_ORIG_SACK_ACKED,
     FLAG_RETRANS_DATA_ACKED,
+    FLAG_SACK_RENEGING,
     FLAG_SET_XMIT_TIMER,
     FLAG_SLOWPATH,
     FLAG_SND_UNA_ADVANCED,
@@ -78,19 +89,31 @@ from linnet.net.ipv4.tcp_input_cwnd import (
     FLAG_WIN_UPDATE,
     REXMIT_NONE,
     tcp_cwnd_reduction,
+    tcp_end_cwnd_reduction,
+    tcp_init_cwnd_reduction,
     tcp_rearm_rto,
     tcp_rto_min,
 )
 from linnet.net.ipv4.tcp_input_loss import (
+    tcp_check_sack_reordering,
     tcp_count_delivered,
     tcp_fastretrans_alert,
     tcp_newly_delivered,
     tcp_remove_reno_sacks,
+    tcp_try_keep_open,
     tcp_xmit_recovery,
 )
 from linnet.net.ipv4.tcp_input_opt import tcp_fast_path_check, tcp_replace_ts_recent
-from linnet.net.ipv4.tcp_output import tcp_send_ack, tcp_slow_start_after_idle_check, tcp_sync_mss, tcp_trim_head
+from linnet.net.ipv4.tcp_input_sack import tcp_sacktag_state_init, tcp_sacktag_write_queue
+from linnet.net.ipv4.tcp_output import (
+    tcp_schedule_loss_probe,
+    tcp_send_ack,
+    tcp_slow_start_after_idle_check,
+    tcp_sync_mss,
+    tcp_trim_head,
+)
 from linnet.net.ipv4.tcp_rate import tcp_rate_gen, tcp_rate_skb_delivered
+from linnet.net.ipv4.tcp_recovery import tcp_rack_advance, tcp_rack_update_reo_wnd
 
 LINUX_FILE: Final = 'net/ipv4/tcp_input.c'
 
@@ -162,8 +185,13 @@ def tcp_rtt_tsopt_us(tp: TcpSock) -> i64:
     return delta * 1000
 
 
-def tcp_ack_update_rtt(sk: TcpSock, flag: i64, seq_rtt_us: i64, ca_rtt_us: i64) -> bool:
-    """Take the ACK's RTT sample, if it has one (µs, -1: none).  Linux: net/ipv4/tcp_input.c.  RFC 6298, 3 (Karn)."""
+def tcp_ack_update_rtt(sk: TcpSock, flag: i64, seq_rtt_us: i64, sack_rtt_us: i64, ca_rtt_us: i64) -> bool:
+    """Take the ACK's RTT sample, if it has one (µs, -1: none): what it acknowledged, or else what it SACKed.
+
+    Linux: net/ipv4/tcp_input.c.  RFC 6298, 3 (Karn).
+    """
+    if seq_rtt_us < 0:
+        seq_rtt_us = sack_rtt_us
     if seq_rtt_us < 0 and (flag & FLAG_ACKED) != 0 and sk.rx_opt.saw_tstamp and sk.rx_opt.rcv_tsecr != 0:
         seq_rtt_us = tcp_rtt_tsopt_us(sk)
         ca_rtt_us = seq_rtt_us
@@ -181,7 +209,7 @@ def tcp_synack_rtt_meas(sk: TcpSock, snt_synack: i64, num_retrans: i64) -> None:
     rtt_us: i64 = -1
     if num_retrans == 0 and snt_synack >= 0:
         rtt_us = (sk.tcp_mstamp - snt_synack) // 1000
-    tcp_ack_update_rtt(sk, FLAG_SYN_ACKED, rtt_us, rtt_us)
+    tcp_ack_update_rtt(sk, FLAG_SYN_ACKED, rtt_us, -1, rtt_us)
 
 
 def tcp_ecn_rcv_ecn_echo(tp: TcpSock, skb: SkBuff) -> bool:
@@ -203,11 +231,19 @@ def tcp_tso_acked(sk: TcpSock, skb: SkBuff) -> i64:
     return packets_acked - tcp_skb_pcount(skb)
 
 
-def tcp_clean_rtx_queue(sk: TcpSock, prior_snd_una: i64, flag: i64) -> i64:
+def tcp_skb_spurious_retrans(tp: TcpSock, skb: SkBuff) -> bool:
+    """Does the ACK echo a timestamp from before skb was sent again? Then the original arrived.  Linux: net/ipv4/tcp_input.c."""
+    return ((skb.sacked & TCPCB_RETRANS) != 0 and tp.rx_opt.saw_tstamp and tp.rx_opt.rcv_tsecr != 0
+            and before(tp.rx_opt.rcv_tsecr, tcp_skb_timestamp_ms(skb)))
+
+
+def tcp_clean_rtx_queue(sk: TcpSock, prior_fack: i64, prior_snd_una: i64, flag: i64) -> i64:
     """Take what is acknowledged off the retransmission queue; returns flag with what was found.
 
-    Linux: net/ipv4/tcp_input.c; the flags of the segment come in, and go out complete.
+    Linux: net/ipv4/tcp_input.c; the flags of the segment come in, and go out complete. prior_fack: where the highest SACK ended.
     """
+    sack = sk.ack_sack
+    reord = sk.snd_nxt
     snd_una = sk.snd_una
     prior_sacked = sk.sacked_out
     rs = sk.ack_rs
@@ -237,12 +273,16 @@ def tcp_clean_rtx_queue(sk: TcpSock, prior_snd_una: i64, flag: i64) -> i64:
             last_ackt = skb.tstamp
             if first_ackt < 0:
                 first_ackt = last_ackt
+            if before(skb.seq, reord):
+                reord = skb.seq
             if not after(skb.end_seq, sk.high_seq):
                 found |= FLAG_ORIG_SACK_ACKED
         if (sacked & TCPCB_SACKED_ACKED) != 0:
             sk.sacked_out -= acked_pcount
         elif sk.rx_opt.sack_ok != 0:
             tcp_count_delivered(sk, acked_pcount, (flag & FLAG_ECE) != 0)
+            if not tcp_skb_spurious_retrans(sk, skb):
+                tcp_rack_advance(sk, sacked, skb.end_seq, skb.tstamp)
         if (sacked & TCPCB_LOST) != 0:
             sk.lost_out -= acked_pcount
         sk.packets_out -= acked_pcount
@@ -260,6 +300,8 @@ def tcp_clean_rtx_queue(sk: TcpSock, prior_snd_una: i64, flag: i64) -> i64:
         skb = after_skb
     if skb is None:
         tcp_chrono_stop(sk, TCP_CHRONO_BUSY)
+    elif (skb.sacked & TCPCB_SACKED_ACKED) != 0:
+        found |= FLAG_SACK_RENEGING
     if between(sk.snd_up, prior_snd_una, snd_una):
         sk.snd_up = snd_una
     seq_rtt_us: i64 = -1
@@ -267,7 +309,11 @@ def tcp_clean_rtx_queue(sk: TcpSock, prior_snd_una: i64, flag: i64) -> i64:
     if first_ackt >= 0 and (found & FLAG_RETRANS_DATA_ACKED) == 0:
         seq_rtt_us = (sk.tcp_mstamp - first_ackt) // 1000
         ca_rtt_us = (sk.tcp_mstamp - last_ackt) // 1000
-    tcp_ack_update_rtt(sk, flag | found, seq_rtt_us, ca_rtt_us)
+    sack_rtt_us: i64 = -1
+    if sack.first_sackt >= 0:
+        sack_rtt_us = (sk.tcp_mstamp - sack.first_sackt) // 1000
+        ca_rtt_us = (sk.tcp_mstamp - sack.last_sackt) // 1000
+    rtt_update = tcp_ack_update_rtt(sk, flag | found, seq_rtt_us, sack_rtt_us, ca_rtt_us)
     rs.rtt_us = ca_rtt_us
     if (found & FLAG_ACKED) != 0:
         found |= FLAG_SET_XMIT_TIMER
@@ -276,6 +322,11 @@ def tcp_clean_rtx_queue(sk: TcpSock, prior_snd_una: i64, flag: i64) -> i64:
             # an ACK that covers a retransmission says nothing about what was sent once
             if (found & FLAG_RETRANS_DATA_ACKED) != 0:
                 found &= ~FLAG_ORIG_SACK_ACKED
+        elif before(reord, prior_fack):
+            tcp_check_sack_reordering(sk, reord, False)
+    elif skb is not None and rtt_update and sack_rtt_us >= 0 and sack_rtt_us > tcp_stamp_us_delta(sk.tcp_mstamp, skb.tstamp):
+        # the RTO of what was sent later, by the new estimate, may be nearer
+        found |= FLAG_SET_XMIT_TIMER
     ca = sk.icsk_ca_ops
     if ca is not None:
         ca.pkts_acked(sk, pkts_acked + sk.sacked_out - prior_sacked, ca_rtt_us, tcp_packets_in_flight(sk))
@@ -429,8 +480,54 @@ def tcp_ack_is_dubious(sk: TcpSock, flag: i64) -> bool:
 
 
 def tcp_set_xmit_timer(sk: TcpSock) -> None:
-    """Something was acknowledged: the timer starts anew.  Linux: net/ipv4/tcp_input.c."""
-    tcp_rearm_rto(sk)
+    """Something was acknowledged: the timer starts anew, for a tail loss probe or the RTO.  Linux: net/ipv4/tcp_input.c."""
+    if not tcp_schedule_loss_probe(sk, True):
+        tcp_rearm_rto(sk)
+
+
+def tcp_process_tlp_ack(sk: TcpSock, ack: i64, flag: i64) -> None:
+    """An ACK after a tail loss probe: did the probe repair a loss? Then the window is reduced for it.
+
+    Linux: net/ipv4/tcp_input.c.  RFC 8985, 7.4.
+    """
+    if before(ack, sk.tlp_high_seq):
+        return
+    if not sk.tlp_retrans or (flag & FLAG_DSACK_TLP) != 0:
+        # the probe was new data, or came twice
+        sk.tlp_high_seq = 0
+    elif after(ack, sk.tlp_high_seq):
+        # no sign that the original arrived as well
+        tcp_init_cwnd_reduction(sk)
+        tcp_set_ca_state(sk, TCP_CA_CWR)
+        tcp_end_cwnd_reduction(sk)
+        tcp_try_keep_open(sk)
+        NET_INC_STATS(sock_net(sk), LINUX_MIB_TCPLOSSPROBERECOVERY)
+    elif (flag & (FLAG_SND_UNA_ADVANCED | FLAG_NOT_DUP | FLAG_DATA_SACKED)) == 0:
+        # a plain duplicate ACK: both arrived
+        sk.tlp_high_seq = 0
+
+
+def tcp_ack_old(sk: TcpSock, skb: SkBuff, prior_snd_una: i64, flag: i64) -> None:
+    """An ACK below snd_una: its SACK blocks may be news all the same. The old_ack part of Linux's tcp_ack."""
+    if skb.sacked == 0:
+        return
+    prior_delivered = sk.delivered
+    flag |= tcp_sacktag_write_queue(sk, skb, prior_snd_una, sk.ack_sack)
+    if sk.ack_sack.sack_delivered != 0:
+        tcp_count_delivered(sk, sk.ack_sack.sack_delivered, (flag & FLAG_ECE) != 0)
+    rexmit = tcp_fastretrans_alert(sk, prior_snd_una, 0, flag)
+    tcp_newly_delivered(sk, prior_delivered, flag)
+    tcp_xmit_recovery(sk, rexmit)
+
+
+def tcp_ack_no_queue(sk: TcpSock, ack: i64, prior_snd_una: i64, prior_delivered: i64, flag: i64) -> None:
+    """An ACK while nothing is out: the answer to a probe, a window update, a DSACK. The no_queue part of Linux's tcp_ack."""
+    if (flag & FLAG_DSACKING_ACK) != 0:
+        tcp_fastretrans_alert(sk, prior_snd_una, 0, flag)
+        tcp_newly_delivered(sk, prior_delivered, flag)
+    tcp_ack_probe(sk)
+    if sk.tlp_high_seq != 0:
+        tcp_process_tlp_ack(sk, ack, flag)
 
 
 def tcp_ack(sk: TcpSock, skb: SkBuff, flag: i64) -> i64:
@@ -440,12 +537,17 @@ def tcp_ack(sk: TcpSock, skb: SkBuff, flag: i64) -> i64:
     """
     prior_snd_una = sk.snd_una
     ack = skb.ack_seq
+    rs = sk.ack_rs
+    tcp_rate_sample_init(rs)
+    sack = sk.ack_sack
+    tcp_sacktag_state_init(sack, sk.snd_nxt)
     if before(ack, prior_snd_una):
         max_window = sk.max_window if sk.max_window < sk.bytes_acked else sk.bytes_acked
         if before(ack, (prior_snd_una - max_window) & U32):
             if (flag & FLAG_NO_CHALLENGE_ACK) == 0:
                 tcp_send_challenge_ack(sk)
             return -SKB_DROP_REASON_TCP_TOO_OLD_ACK
+        tcp_ack_old(sk, skb, prior_snd_una, flag)
         return 0
     if after(ack, sk.snd_nxt):
         # RFC 9293, 3.10.7.4: tell the peer where we are
@@ -454,6 +556,8 @@ def tcp_ack(sk: TcpSock, skb: SkBuff, flag: i64) -> i64:
         return -SKB_DROP_REASON_TCP_ACK_UNSENT_DATA
     ack_seq = skb.seq
     prior_packets = sk.packets_out
+    prior_fack = tcp_highest_sack_seq(sk) if tcp_is_sack(sk) else prior_snd_una
+    rs.prior_in_flight = tcp_packets_in_flight(sk)
     prior_delivered = sk.delivered
     prior_lost = sk.lost
     net = sock_net(sk)
@@ -478,9 +582,13 @@ def tcp_ack(sk: TcpSock, skb: SkBuff, flag: i64) -> i64:
         else:
             NET_INC_STATS(net, LINUX_MIB_TCPPUREACKS)
         flag |= tcp_ack_update_window(sk, skb, ack, ack_seq)
+        if skb.sacked != 0:
+            flag |= tcp_sacktag_write_queue(sk, skb, prior_snd_una, sack)
         if tcp_ecn_rcv_ecn_echo(sk, skb):
             flag |= FLAG_ECE
             ack_ev |= CA_ACK_ECE
+        if sack.sack_delivered != 0:
+            tcp_count_delivered(sk, sack.sack_delivered, (flag & FLAG_ECE) != 0)
         if (flag & FLAG_WIN_UPDATE) != 0:
             ack_ev |= CA_ACK_WIN_UPDATE
         ca.in_ack_event(sk, ack_ev)
@@ -489,20 +597,19 @@ def tcp_ack(sk: TcpSock, skb: SkBuff, flag: i64) -> i64:
     sk.icsk_probes_out = 0
     sk.rcv_tstamp = net.clock.now // 1_000_000
     if prior_packets == 0:
-        # nothing is out, so this is the answer to a probe, or a window update
-        tcp_ack_probe(sk)
+        tcp_ack_no_queue(sk, ack, prior_snd_una, prior_delivered, flag)
         return 1
-    rs = sk.ack_rs
-    tcp_rate_sample_init(rs)
-    rs.prior_in_flight = tcp_packets_in_flight(sk)
-    flag = tcp_clean_rtx_queue(sk, prior_snd_una, flag)
+    flag = tcp_clean_rtx_queue(sk, prior_fack, prior_snd_una, flag)
+    tcp_rack_update_reo_wnd(sk, rs)
+    if sk.tlp_high_seq != 0:
+        tcp_process_tlp_ack(sk, ack, flag)
     rexmit: i64 = REXMIT_NONE
     if tcp_ack_is_dubious(sk, flag):
         num_dupack: i64 = 0
-        if (flag & (FLAG_SND_UNA_ADVANCED | FLAG_NOT_DUP)) == 0:
+        if (flag & (FLAG_SND_UNA_ADVANCED | FLAG_NOT_DUP | FLAG_DSACKING_ACK)) == 0:
             num_dupack = skb.gso_segs if skb.gso_segs > 1 else 1
-        rexmit = tcp_fastretrans_alert(sk, num_dupack, flag)
-    if (flag & FLAG_SET_XMIT_TIMER) != 0:
+        rexmit = tcp_fastretrans_alert(sk, prior_snd_una, num_dupack, flag)
+    if (flag & FLAG_SET_XMIT_TIMER) != 0 and not sack.keep_timer:
         tcp_set_xmit_timer(sk)
     if (flag & FLAG_FORWARD_PROGRESS) != 0 or (flag & FLAG_NOT_DUP) == 0:
         sk_dst_confirm(sk)

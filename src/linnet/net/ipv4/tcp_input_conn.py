@@ -127,7 +127,6 @@ def tcp_conn_request(rsk_ops: RequestSockOps, sk: TcpSock, skb: SkBuff) -> int:
     opt.user_mss = sk.rx_opt.user_mss
     tcp_parse_options(net, skb, opt, False)
     opt.tstamp_ok = opt.saw_tstamp
-    opt.sack_ok = 0  # SACK is not spoken yet
     tcp_openreq_init(req, opt, skb, sk)
     req.no_srccheck = sk.transparent
     req.ir_iif = skb.skb_iif

@@ -10,11 +10,13 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.inet_connection_sock import (
     ICSK_TIME_LOSS_PROBE,
     ICSK_TIME_REO_TIMEOUT,
     ICSK_TIME_RETRANS,
 )
+from linnet.include.net.snmp import LINUX_MIB_TCPLOSTRETRANSMIT, NET_ADD_STATS
 from linnet.include.net.sock import sock_net
 from linnet.include.net.tcp import (
     CA_EVENT_COMPLETE_CWR,
@@ -27,9 +29,14 @@ from linnet.include.net.tcp import (
     TCP_MSS_DEFAULT,
     TCP_RTO_MAX,
     TCP_TIMEOUT_MIN,
+    TCPCB_LOST,
+    TCPCB_SACKED_ACKED,
+    TCPCB_SACKED_RETRANS,
     TcpSock,
+    before,
     tcp_jiffies32,
     tcp_packets_in_flight,
+    tcp_skb_pcount,
 )
 from linnet.net.ipv4.inet_connection_sock import inet_csk_clear_xmit_timer, inet_csk_reset_xmit_timer
 from linnet.net.ipv4.tcp_cong import tcp_ca_event, tcp_set_ca_state
@@ -193,3 +200,29 @@ def tcp_rearm_rto(sk: TcpSock) -> None:
             left = (skb.tstamp + rto * 1_000_000 - sock_net(sk).clock.now) // 1_000_000
             rto = left if left > TCP_TIMEOUT_MIN else TCP_TIMEOUT_MIN
     inet_csk_reset_xmit_timer(sk, ICSK_TIME_RETRANS, rto, TCP_RTO_MAX)
+
+
+def tcp_verify_retransmit_hint(tp: TcpSock, skb: SkBuff) -> None:
+    """The next retransmission is looked for from skb on, unless from before it.  Linux: net/ipv4/tcp_input.c."""
+    hint = tp.retransmit_skb_hint
+    if (hint is None and tp.retrans_out >= tp.lost_out) or (hint is not None and before(skb.seq, hint.seq)):
+        tp.retransmit_skb_hint = skb
+
+
+def tcp_mark_skb_lost(sk: TcpSock, skb: SkBuff) -> None:
+    """skb is deemed lost (again, if it was retransmitted).  Linux: net/ipv4/tcp_input.c."""
+    sacked = skb.sacked
+    if (sacked & TCPCB_SACKED_ACKED) != 0:
+        return
+    pcount = tcp_skb_pcount(skb)
+    tcp_verify_retransmit_hint(sk, skb)
+    if (sacked & TCPCB_LOST) != 0:
+        if (sacked & TCPCB_SACKED_RETRANS) != 0:
+            skb.sacked = sacked & ~TCPCB_SACKED_RETRANS
+            sk.retrans_out -= pcount
+            NET_ADD_STATS(sock_net(sk), LINUX_MIB_TCPLOSTRETRANSMIT, pcount)
+            sk.lost += pcount
+        return
+    sk.lost_out += pcount
+    skb.sacked = sacked | TCPCB_LOST
+    sk.lost += pcount

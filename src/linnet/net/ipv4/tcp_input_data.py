@@ -90,6 +90,13 @@ from linnet.net.ipv4.tcp_input_rcvbuf import (
     tcp_grow_window,
     tcp_rcvbuf_grow,
 )
+from linnet.net.ipv4.tcp_input_sackrcv import (
+    tcp_dsack_clear,
+    tcp_dsack_extend,
+    tcp_dsack_set,
+    tcp_sack_new_ofo_skb,
+    tcp_sack_remove,
+)
 from linnet.net.ipv4.tcp_output import tcp_send_ack
 from linnet.net.ipv4.tcp_timewait import tcp_time_wait
 
@@ -197,8 +204,8 @@ def tcp_prune_ofo_queue(sk: TcpSock, in_skb: SkBuff) -> bool:
         skb = before_skb
     if pruned:
         NET_INC_STATS(sock_net(sk), LINUX_MIB_OFOPRUNED)
-        # the peer will be told of a hole again: it must not believe SACKs of what is gone
-        sk.rx_opt.num_sacks = 0
+        # what is gone must not be SACKed any more (RFC 2018, 8: the sender copes)
+        sk.selective_acks = []
     return pruned
 
 
@@ -251,7 +258,7 @@ def tcp_data_queue(sk: TcpSock, skb: SkBuff) -> None:
         return
     skb.dst = None
     __skb_pull(skb, skb.tcp_doff)
-    sk.rx_opt.dsack = False
+    tcp_dsack_clear(sk)
     rcv_nxt = sk.rcv_nxt
     if skb.seq == rcv_nxt:
         if tcp_receive_window(sk) == 0 and (skb.len != 0 or (skb.tcp_flags & TCPHDR_FIN) == 0):
@@ -264,6 +271,7 @@ def tcp_data_queue(sk: TcpSock, skb: SkBuff) -> None:
     if not after(skb.end_seq, rcv_nxt):
         # nothing new: our ACK was lost, or a probe
         NET_INC_STATS(sock_net(sk), LINUX_MIB_DELAYEDACKLOST)
+        tcp_dsack_set(sk, skb.seq, skb.end_seq)
         tcp_out_of_window(sk, skb, SKB_DROP_REASON_TCP_OLD_DATA)
         return
     window = tcp_receive_window(sk)
@@ -272,6 +280,7 @@ def tcp_data_queue(sk: TcpSock, skb: SkBuff) -> None:
         return
     if before(skb.seq, rcv_nxt):
         # old and new: the reader skips what it has
+        tcp_dsack_set(sk, skb.seq, rcv_nxt)
         if window == 0:
             NET_INC_STATS(sock_net(sk), LINUX_MIB_TCPZEROWINDOWDROP)
             tcp_out_of_window(sk, skb, SKB_DROP_REASON_TCP_ZEROWINDOW)
@@ -303,6 +312,8 @@ def tcp_queue_and_out(sk: TcpSock, skb: SkBuff) -> None:
         # RFC 5681, 4.2: the ACK of a filled hole goes at once
         if skb_queue_empty(sk.out_of_order_queue):
             sk.ack_pending |= ICSK_ACK_NOW
+    if len(sk.selective_acks) != 0:
+        tcp_sack_remove(sk)
     tcp_fast_path_check(sk)
     if eaten:
         __kfree_skb(skb)
@@ -313,10 +324,16 @@ def tcp_queue_and_out(sk: TcpSock, skb: SkBuff) -> None:
 def tcp_ofo_queue(sk: TcpSock) -> None:
     """Move what has become contiguous from the out-of-order queue to the receive queue.  Linux: net/ipv4/tcp_input.c."""
     queue = sk.out_of_order_queue
+    dsack_high = sk.rcv_nxt
     skb = queue.next
     while skb is not None:
         if after(skb.seq, sk.rcv_nxt):
             break
+        if before(skb.seq, dsack_high):
+            dsack = dsack_high
+            if before(skb.end_seq, dsack_high):
+                dsack_high = skb.end_seq
+            tcp_dsack_extend(sk, skb.seq, dsack)
         __skb_unlink(skb, queue)
         if not after(skb.end_seq, sk.rcv_nxt):
             tcp_drop_reason(sk, skb, SKB_DROP_REASON_TCP_OFOMERGE)
@@ -367,9 +384,15 @@ def tcp_data_queue_ofo(sk: TcpSock, skb: SkBuff) -> None:
         if not after(end_seq, cur.end_seq):
             NET_INC_STATS(net, LINUX_MIB_TCPOFOMERGE)
             tcp_drop_reason(sk, skb, SKB_DROP_REASON_TCP_OFOMERGE)
+            tcp_dsack_set(sk, seq, end_seq)
+            if tcp_is_sack(sk):
+                tcp_sack_new_ofo_skb(sk, seq, end_seq)
             return
-        if seq == cur.seq:
+        if after(seq, cur.seq):
+            tcp_dsack_set(sk, seq, cur.end_seq)
+        else:
             # the new one says all that the old one does, and more
+            tcp_dsack_extend(sk, cur.seq, cur.end_seq)
             earlier = cur.prev
             __skb_unlink(cur, queue)
             NET_INC_STATS(net, LINUX_MIB_TCPOFOMERGE)
@@ -387,13 +410,16 @@ def tcp_data_queue_ofo(sk: TcpSock, skb: SkBuff) -> None:
     behind = skb.next
     while behind is not None and after(end_seq, behind.seq):
         if before(end_seq, behind.end_seq):
+            tcp_dsack_extend(sk, behind.seq, end_seq)
             break
+        tcp_dsack_extend(sk, behind.seq, behind.end_seq)
         __skb_unlink(behind, queue)
         NET_INC_STATS(net, LINUX_MIB_TCPOFOMERGE)
         tcp_drop_reason(sk, behind, SKB_DROP_REASON_TCP_OFOMERGE)
         behind = skb.next
     # without SACK the window stays, so that the duplicate ACKs look like duplicate ACKs
     if tcp_is_sack(sk):
+        tcp_sack_new_ofo_skb(sk, seq, end_seq)
         tcp_grow_window(sk, skb, False)
     if sk.sk_socket is not None:
         tcp_rcvbuf_grow(sk)
@@ -430,7 +456,7 @@ def tcp_fin(sk: TcpSock) -> None:
         tcp_time_wait(sk, TCP_TIME_WAIT, 0)
     # in CLOSE_WAIT, CLOSING and LAST_ACK it is a retransmission
     tcp_purge_ofo_queue(sk)
-    sk.rx_opt.num_sacks = 0
+    sk.selective_acks = []
     if (sk.sk_flags & SOCK_DEAD) == 0:
         sk.sk_cb.state_change(sk)
 

@@ -3,9 +3,10 @@
 
     Open --dup ACK--> Disorder --3 dup ACKs--> Recovery        any --RTO--> Loss        Open, Disorder --ECN, local drop--> CWR
 
-Without SACK (so far the only mode) each duplicate ACK stands for one segment that arrived: sacked_out counts them as if they had
-been SACKed (RFC 6582, NewReno). In Recovery a partial ACK marks the new head lost; an ACK of high_seq ends it. In Loss everything
-out is marked lost and sent again in slow start. Timestamps tell an ACK of the original from one of the retransmission: where a
+With SACK the scoreboard (tcp_input_sack.py) says what arrived, and RACK (tcp_recovery.py) marks what is lost. Without it each
+duplicate ACK stands for one segment that arrived: sacked_out counts them as if they had been SACKed (RFC 6582, NewReno). In
+Recovery a partial ACK then marks the new head lost; an ACK of high_seq ends it. In Loss everything out is marked lost and sent
+again in slow start. Timestamps tell an ACK of the original from one of the retransmission, and DSACKs what came twice: where a
 reduction was needless, tcp_undo_cwnd_reduction restores the window (RFC 3522; F-RTO is RFC 5682).
 """
 from __future__ import annotations
@@ -14,17 +15,20 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.skbuff import SkBuff
+from linnet.include.net.inet_connection_sock import ICSK_TIME_RETRANS
 from linnet.include.net.snmp import (
     LINUX_MIB_TCPDELIVERED,
+    LINUX_MIB_TCPDSACKUNDO,
     LINUX_MIB_TCPFULLUNDO,
     LINUX_MIB_TCPLOSSUNDO,
-    LINUX_MIB_TCPLOSTRETRANSMIT,
     LINUX_MIB_TCPPARTIALUNDO,
     LINUX_MIB_TCPRENORECOVERY,
     LINUX_MIB_TCPRENOREORDER,
     LINUX_MIB_TCPSACKRECOVERY,
+    LINUX_MIB_TCPSACKRENEGING,
+    LINUX_MIB_TCPSACKREORDER,
     LINUX_MIB_TCPSPURIOUSRTOS,
+    LINUX_MIB_TCPTSREORDER,
     NET_ADD_STATS,
     NET_INC_STATS,
 )
@@ -33,10 +37,12 @@ from linnet.include.net.tcp import (
     CA_EVENT_LOSS,
     TCP_CA_CWR,
     TCP_NAGLE_OFF,
+    TCP_RACK_RECOVERY_THRESH,
+    TCP_RTO_MAX,
     TCPCB_EVER_RETRANS,
     TCPCB_LOST,
     TCPCB_SACKED_ACKED,
-    TCPCB_SACKED_RETRANS,
+    U32,
     TCP_CA_Disorder,
     TCP_CA_Loss,
     TCP_CA_Open,
@@ -44,6 +50,7 @@ from linnet.include.net.tcp import (
     TcpSock,
     after,
     before,
+    tcp_highest_sack_seq,
     tcp_in_cwnd_reduction,
     tcp_is_sack,
     tcp_jiffies32,
@@ -56,11 +63,13 @@ from linnet.include.net.tcp import (
     tcp_wnd_end,
 )
 from linnet.include.net.tcp_states import TCP_SYN_SENT
+from linnet.net.ipv4.inet_connection_sock import inet_csk_reset_xmit_timer
 from linnet.net.ipv4.tcp_cong import tcp_ca_event, tcp_set_ca_state, tcp_snd_cwnd_set
 from linnet.net.ipv4.tcp_input_cwnd import (
     FLAG_DATA_SACKED,
     FLAG_ECE,
     FLAG_ORIG_SACK_ACKED,
+    FLAG_SACK_RENEGING,
     FLAG_SND_UNA_ADVANCED,
     REXMIT_LOST,
     REXMIT_NEW,
@@ -72,13 +81,15 @@ from linnet.net.ipv4.tcp_input_cwnd import (
     tcp_enter_cwr,
     tcp_init_cwnd_reduction,
     tcp_init_undo,
+    tcp_mark_skb_lost,
 )
 from linnet.net.ipv4.tcp_output import (
     __tcp_push_pending_frames,
     tcp_current_mss,
-    tcp_fragment,
+    tcp_verify_left_out,
     tcp_xmit_retransmit_queue,
 )
+from linnet.net.ipv4.tcp_recovery import tcp_is_rack, tcp_newreno_mark_lost, tcp_rack_mark_lost, tcp_rack_skb_timeout
 
 LINUX_FILE: Final = 'net/ipv4/tcp_input.c'
 
@@ -94,6 +105,25 @@ def tcp_clear_all_retrans_hints(tp: TcpSock) -> None:
     """Linux: include/net/tcp.h."""
     tp.lost_skb_hint = None
     tp.retransmit_skb_hint = None
+
+
+def tcp_check_sack_reordering(sk: TcpSock, low_seq: i64, ts: bool) -> None:
+    """What starts at low_seq arrived after what is SACKed above it: so far does the network reorder.
+
+    Linux: net/ipv4/tcp_input.c.  ts: timestamps showed it.
+    """
+    fack = tcp_highest_sack_seq(sk)
+    if not before(low_seq, fack):
+        return
+    net = sock_net(sk)
+    metric = (fack - low_seq) & U32
+    mss = sk.mss_cache
+    if mss != 0 and metric > sk.reordering * mss:
+        reordering = (metric + mss - 1) // mss
+        limit = net.ipv4.sysctl_tcp_max_reordering
+        sk.reordering = reordering if reordering < limit else limit
+    sk.reord_seen += 1
+    NET_INC_STATS(net, LINUX_MIB_TCPTSREORDER if ts else LINUX_MIB_TCPSACKREORDER)
 
 
 def tcp_limit_reno_sacked(tp: TcpSock) -> bool:
@@ -149,48 +179,6 @@ def tcp_remove_reno_sacks(sk: TcpSock, acked: i64, ece_ack: bool) -> None:
 def tcp_reset_reno_sack(tp: TcpSock) -> None:
     """Linux: net/ipv4/tcp_input.c."""
     tp.sacked_out = 0
-
-
-def tcp_verify_retransmit_hint(tp: TcpSock, skb: SkBuff) -> None:
-    """The next retransmission is looked for from skb on, unless from before it.  Linux: net/ipv4/tcp_input.c."""
-    hint = tp.retransmit_skb_hint
-    if (hint is None and tp.retrans_out >= tp.lost_out) or (hint is not None and before(skb.seq, hint.seq)):
-        tp.retransmit_skb_hint = skb
-
-
-def tcp_mark_skb_lost(sk: TcpSock, skb: SkBuff) -> None:
-    """skb is deemed lost (again, if it was retransmitted).  Linux: net/ipv4/tcp_input.c."""
-    sacked = skb.sacked
-    if (sacked & TCPCB_SACKED_ACKED) != 0:
-        return
-    pcount = tcp_skb_pcount(skb)
-    tcp_verify_retransmit_hint(sk, skb)
-    if (sacked & TCPCB_LOST) != 0:
-        if (sacked & TCPCB_SACKED_RETRANS) != 0:
-            skb.sacked = sacked & ~TCPCB_SACKED_RETRANS
-            sk.retrans_out -= pcount
-            NET_ADD_STATS(sock_net(sk), LINUX_MIB_TCPLOSTRETRANSMIT, pcount)
-            sk.lost += pcount
-        return
-    sk.lost_out += pcount
-    skb.sacked = sacked | TCPCB_LOST
-    sk.lost += pcount
-
-
-def tcp_newreno_mark_lost(sk: TcpSock, snd_una_advanced: bool) -> None:
-    """Enough duplicate ACKs, or a partial ACK in recovery: the first segment is lost.
-
-    Linux: net/ipv4/tcp_recovery.c.  RFC 6582, 3.2, steps 2 and 4.
-    """
-    state = sk.icsk_ca_state
-    if (state < TCP_CA_Recovery and sk.sacked_out >= sk.reordering) or (state == TCP_CA_Recovery and snd_una_advanced):
-        skb = tcp_rtx_queue_head(sk)
-        if skb is None or (skb.sacked & TCPCB_LOST) != 0:
-            return
-        mss = tcp_skb_mss(skb)
-        if tcp_skb_pcount(skb) > 1 and mss != 0 and skb.len > mss:
-            tcp_fragment(sk, 1, skb, mss, mss)
-        tcp_mark_skb_lost(sk, skb)
 
 
 def tcp_any_retrans_done(sk: TcpSock) -> bool:
@@ -257,11 +245,24 @@ def tcp_try_undo_recovery(sk: TcpSock) -> bool:
         mib: i64 = LINUX_MIB_TCPLOSSUNDO if sk.icsk_ca_state == TCP_CA_Loss else LINUX_MIB_TCPFULLUNDO
         tcp_undo_cwnd_reduction(sk, False)
         NET_INC_STATS(sock_net(sk), mib)
+    elif sk.rack_reo_wnd_persist != 0:
+        sk.rack_reo_wnd_persist -= 1
     if tcp_is_non_sack_preventing_reopen(sk):
         return True
     tcp_set_ca_state(sk, TCP_CA_Open)
     sk.is_sack_reneg = False
     return False
+
+
+def tcp_try_undo_dsack(sk: TcpSock) -> bool:
+    """DSACKs have shown all retransmissions to be needless: undo. True where it was.  Linux: net/ipv4/tcp_input.c."""
+    if sk.undo_marker == 0 or sk.undo_retrans != 0:
+        return False
+    persist = sk.rack_reo_wnd_persist + sk.reord_seen
+    sk.rack_reo_wnd_persist = persist if persist < TCP_RACK_RECOVERY_THRESH else TCP_RACK_RECOVERY_THRESH
+    tcp_undo_cwnd_reduction(sk, False)
+    NET_INC_STATS(sock_net(sk), LINUX_MIB_TCPDSACKUNDO)
+    return True
 
 
 def tcp_try_undo_loss(sk: TcpSock, frto_undo: bool) -> bool:
@@ -282,12 +283,14 @@ def tcp_try_undo_loss(sk: TcpSock, frto_undo: bool) -> bool:
     return True
 
 
-def tcp_try_undo_partial(sk: TcpSock) -> bool:
+def tcp_try_undo_partial(sk: TcpSock, prior_snd_una: i64) -> bool:
     """A partial ACK that shows that the retransmission was needless. True: wait until the retransmission is acknowledged.
 
     Linux: net/ipv4/tcp_input.c.
     """
     if sk.undo_marker != 0 and tcp_packet_delayed(sk):
+        # the hole was filled by the original: it was but late
+        tcp_check_sack_reordering(sk, prior_snd_una, True)
         if sk.retrans_out != 0:
             return True
         if not tcp_any_retrans_done(sk):
@@ -333,13 +336,31 @@ def tcp_enter_recovery(sk: TcpSock, ece_ack: bool) -> None:
 
 
 def tcp_timeout_mark_lost(sk: TcpSock) -> None:
-    """The RTO fired: everything that is out is lost.  Linux: net/ipv4/tcp_input.c."""
-    if not tcp_is_sack(sk):
+    """The RTO fired: everything that is out is lost, but what was sent less than an RTT ago.
+
+    Linux: net/ipv4/tcp_input.c.  If the head is SACKed, the receiver threw away what it had (RFC 2018, 8), and no SACK counts.
+    """
+    head = tcp_rtx_queue_head(sk)
+    is_reneg = head is not None and (head.sacked & TCPCB_SACKED_ACKED) != 0
+    if is_reneg:
+        NET_INC_STATS(sock_net(sk), LINUX_MIB_TCPSACKRENEGING)
+        sk.sacked_out = 0
+        sk.recv_sack_cache = []
+        # none of the connection's delivery rates hold until this is over
+        sk.is_sack_reneg = True
+    elif not tcp_is_sack(sk):
         tcp_reset_reno_sack(sk)
-    skb = tcp_rtx_queue_head(sk)
+    rack = tcp_is_rack(sk)
+    skb = head
     while skb is not None:
+        if is_reneg:
+            skb.sacked &= ~TCPCB_SACKED_ACKED
+        elif rack and skb is not head and tcp_rack_skb_timeout(sk, skb, 0) > 0:
+            skb = skb.next
+            continue
         tcp_mark_skb_lost(sk, skb)
         skb = skb.next
+    tcp_verify_left_out(sk)
     tcp_clear_all_retrans_hints(sk)
 
 
@@ -410,18 +431,41 @@ def tcp_time_to_recover(sk: TcpSock) -> bool:
     return sk.lost_out != 0
 
 
-def tcp_identify_packet_loss(sk: TcpSock, flag: i64) -> None:
-    """Mark what the ACK shows to be lost.  Linux: net/ipv4/tcp_input.c."""
+def tcp_identify_packet_loss(sk: TcpSock, flag: i64) -> bool:
+    """Mark what the ACK shows to be lost. True: a retransmission was (Linux: sets FLAG_LOST_RETRANS).
+
+    Linux: net/ipv4/tcp_input.c.
+    """
     if tcp_rtx_queue_head(sk) is None:
-        return
+        return False
     if not tcp_is_sack(sk):
         tcp_newreno_mark_lost(sk, (flag & FLAG_SND_UNA_ADVANCED) != 0)
+        return False
+    if not tcp_is_rack(sk):
+        return False
+    prior_retrans = sk.retrans_out
+    if tcp_rack_mark_lost(sk):
+        sk.ack_sack.keep_timer = True
+    return prior_retrans > sk.retrans_out
 
 
-def tcp_fastretrans_alert(sk: TcpSock, num_dupack: i64, flag: i64) -> i64:
+def tcp_check_sack_reneging(sk: TcpSock, flag: i64) -> bool:
+    """The ACK ends right before something SACKed: has the receiver thrown it away? Wait a little before believing so.
+
+    Linux: net/ipv4/tcp_input.c.
+    """
+    if (flag & FLAG_SACK_RENEGING) == 0 or (flag & FLAG_SND_UNA_ADVANCED) == 0:
+        return False
+    delay = ((sk.srtt_us >> 4) + 999) // 1000
+    inet_csk_reset_xmit_timer(sk, ICSK_TIME_RETRANS, delay if delay > 10 else 10, TCP_RTO_MAX)
+    sk.ack_sack.keep_timer = True
+    return True
+
+
+def tcp_fastretrans_alert(sk: TcpSock, prior_snd_una: i64, num_dupack: i64, flag: i64) -> i64:
     """An ACK that is not plain progress: move the loss machine. Returns REXMIT_*.
 
-    Linux: net/ipv4/tcp_input.c.  RFC 5681, 3.2; RFC 6582.
+    Linux: net/ipv4/tcp_input.c.  RFC 5681, 3.2; RFC 6582; RFC 6675.
     """
     ece_ack = (flag & FLAG_ECE) != 0
     advanced = (flag & FLAG_SND_UNA_ADVANCED) != 0
@@ -429,6 +473,8 @@ def tcp_fastretrans_alert(sk: TcpSock, num_dupack: i64, flag: i64) -> i64:
         sk.sacked_out = 0
     if ece_ack:
         sk.prior_ssthresh = 0
+    if tcp_check_sack_reneging(sk, flag):
+        return REXMIT_NONE
     state = sk.icsk_ca_state
     if state == TCP_CA_Open:
         sk.retrans_stamp = 0
@@ -450,8 +496,10 @@ def tcp_fastretrans_alert(sk: TcpSock, num_dupack: i64, flag: i64) -> i64:
         if not advanced:
             if not tcp_is_sack(sk):
                 tcp_add_reno_sack(sk, num_dupack, ece_ack)
-        elif tcp_try_undo_partial(sk):
+        elif tcp_try_undo_partial(sk, prior_snd_una):
             return REXMIT_NONE
+        if tcp_try_undo_dsack(sk):
+            tcp_try_to_open(sk, flag)
         tcp_identify_packet_loss(sk, flag)
         if sk.icsk_ca_state == TCP_CA_Recovery:
             return rexmit
@@ -460,13 +508,17 @@ def tcp_fastretrans_alert(sk: TcpSock, num_dupack: i64, flag: i64) -> i64:
     else:
         if state == TCP_CA_Loss:
             rexmit = tcp_process_loss(sk, flag, num_dupack)
-            if sk.icsk_ca_state != TCP_CA_Open:
+            lost_retrans = tcp_is_sack(sk) and tcp_identify_packet_loss(sk, flag)
+            # go on if the window was restored, or if a retransmission was lost too
+            if sk.icsk_ca_state != TCP_CA_Open and not lost_retrans:
                 return rexmit
             rexmit = REXMIT_LOST
         if not tcp_is_sack(sk):
             if advanced:
                 tcp_reset_reno_sack(sk)
             tcp_add_reno_sack(sk, num_dupack, ece_ack)
+        if sk.icsk_ca_state <= TCP_CA_Disorder:
+            tcp_try_undo_dsack(sk)
         tcp_identify_packet_loss(sk, flag)
         if not tcp_time_to_recover(sk):
             tcp_try_to_open(sk, flag)

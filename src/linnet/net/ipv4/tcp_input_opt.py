@@ -25,6 +25,7 @@ from linnet.include.net.sock import sock_net
 from linnet.include.net.tcp import (
     TCP_MAX_WSCALE,
     TCP_PAWS_24DAYS,
+    TCP_SACK_SEEN,
     TCPHDR_ACK,
     TCPHDR_PSH,
     TCPHDR_SYN,
@@ -120,12 +121,13 @@ def tcp_parse_options(net: Net, skb: SkBuff, opt_rx: TcpOptionsReceived, estab: 
                 opt_rx.snd_wscale = wscale if wscale <= TCP_MAX_WSCALE else TCP_MAX_WSCALE
         elif opcode == TCPOPT_SACK_PERM:
             if size == TCPOLEN_SACK_PERM and syn and not estab and ipv4.sysctl_tcp_sack != 0:
-                opt_rx.sack_ok = 1
+                opt_rx.sack_ok = TCP_SACK_SEEN
         elif opcode == TCPOPT_SACK:
             if (size >= TCPOLEN_SACK_BASE + TCPOLEN_SACK_PERBLOCK and (size - TCPOLEN_SACK_BASE) % TCPOLEN_SACK_PERBLOCK == 0
                     and opt_rx.sack_ok != 0):
                 opt_rx.num_sacks = (size - TCPOLEN_SACK_BASE) // TCPOLEN_SACK_PERBLOCK
                 tcp_parse_sack(head, i, size, opt_rx)
+                skb.sacked = i - skb.transport_header  # tells tcp_ack() that the segment has blocks, and where
         i += size
 
 

@@ -115,6 +115,7 @@ from linnet.net.ipv4.tcp_output_opts import tcp_options_write as tcp_options_wri
 from linnet.net.ipv4.tcp_output_opts import tcp_synack_options as tcp_synack_options
 from linnet.net.ipv4.tcp_output_rtx import __tcp_retransmit_skb as __tcp_retransmit_skb
 from linnet.net.ipv4.tcp_output_rtx import tcp_retransmit_skb as tcp_retransmit_skb
+from linnet.net.ipv4.tcp_output_rtx import tcp_send_loss_probe as tcp_send_loss_probe
 from linnet.net.ipv4.tcp_output_rtx import tcp_xmit_retransmit_queue as tcp_xmit_retransmit_queue
 from linnet.net.ipv4.tcp_output_transmit import (
     TASKLET_SOFTIRQ,
@@ -132,6 +133,7 @@ from linnet.net.ipv4.tcp_output_xmit import __tcp_push_pending_frames as __tcp_p
 from linnet.net.ipv4.tcp_output_xmit import tcp_event_new_data_sent as tcp_event_new_data_sent
 from linnet.net.ipv4.tcp_output_xmit import tcp_push_one as tcp_push_one
 from linnet.net.ipv4.tcp_output_xmit import tcp_push_pending_frames as tcp_push_pending_frames
+from linnet.net.ipv4.tcp_output_xmit import tcp_schedule_loss_probe as tcp_schedule_loss_probe
 from linnet.net.ipv4.tcp_output_xmit import tcp_tso_segs as tcp_tso_segs
 from linnet.net.ipv4.tcp_output_xmit import tcp_write_xmit as tcp_write_xmit
 

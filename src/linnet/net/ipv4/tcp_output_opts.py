@@ -41,9 +41,6 @@ OPTION_SACK_ADVERTISE: Final = 1 << 0
 OPTION_TS: Final = 1 << 1
 OPTION_WSCALE: Final = 1 << 3
 
-# The receiving side does not make or read SACK blocks yet, so neither SYN nor SYN-ACK offers them.
-TCP_SACK_PROCESSED: Final = False
-
 TS_WORD: Final = (TCPOPT_NOP << 24) | (TCPOPT_NOP << 16) | (TCPOPT_TIMESTAMP << 8) | 10
 SACKPERM_TS_WORD: Final = (TCPOPT_SACK_PERM << 24) | (2 << 16) | (TCPOPT_TIMESTAMP << 8) | 10
 SACKPERM_WORD: Final = (TCPOPT_NOP << 24) | (TCPOPT_NOP << 16) | (TCPOPT_SACK_PERM << 8) | 2
@@ -89,6 +86,7 @@ def tcp_options_write(tp: TcpSock | None, opts: TcpOutOptions) -> bytes:
             put_be32(w, blocks[i])
             i += 1
         tp.duplicate_sack = []
+        tp.rx_opt.dsack = False
     return w.getvalue()
 
 
@@ -125,7 +123,7 @@ def tcp_syn_options(sk: TcpSock, skb: SkBuff, opts: TcpOutOptions) -> i64:
         opts.ws = sk.rx_opt.rcv_wscale
         opts.options |= OPTION_WSCALE
         remaining -= TCPOLEN_WSCALE_ALIGNED
-    if TCP_SACK_PROCESSED and ipv4.sysctl_tcp_sack != 0:
+    if ipv4.sysctl_tcp_sack != 0:
         opts.options |= OPTION_SACK_ADVERTISE
         if (opts.options & OPTION_TS) == 0:
             remaining -= TCPOLEN_SACKPERM_ALIGNED

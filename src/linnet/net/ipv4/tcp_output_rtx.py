@@ -16,6 +16,7 @@ from linnet.include.linux.skbuff import SkBuff, __skb_unlink
 from linnet.include.net.inet_connection_sock import ICSK_TIME_REO_TIMEOUT, ICSK_TIME_RETRANS
 from linnet.include.net.snmp import (
     LINUX_MIB_TCPFASTRETRANS,
+    LINUX_MIB_TCPLOSSPROBES,
     LINUX_MIB_TCPRETRANSFAIL,
     LINUX_MIB_TCPSLOWSTARTRETRANS,
     LINUX_MIB_TCPSPURIOUSRTXHOSTQUEUES,
@@ -26,6 +27,7 @@ from linnet.include.net.snmp import (
 )
 from linnet.include.net.sock import sock_net
 from linnet.include.net.tcp import (
+    TCP_NAGLE_OFF,
     TCP_RTO_MAX,
     TCPCB_EVER_RETRANS,
     TCPCB_LOST,
@@ -49,6 +51,7 @@ from linnet.include.net.tcp import (
 from linnet.include.trace.events.tcp import trace_tcp_retransmit_skb
 from linnet.net.ipv4.inet_connection_sock import inet_csk_reset_xmit_timer
 from linnet.net.ipv4.tcp import tcp_wmem_free_skb
+from linnet.net.ipv4.tcp_input_cwnd import tcp_rearm_rto
 from linnet.net.ipv4.tcp_output_frag import (
     TCP_FRAG_IN_RTX_QUEUE,
     tcp_adjust_pcount,
@@ -58,7 +61,7 @@ from linnet.net.ipv4.tcp_output_frag import (
 )
 from linnet.net.ipv4.tcp_output_mss import tcp_current_mss
 from linnet.net.ipv4.tcp_output_transmit import tcp_transmit_skb
-from linnet.net.ipv4.tcp_output_xmit import tcp_small_queue_check, tcp_tso_segs
+from linnet.net.ipv4.tcp_output_xmit import tcp_small_queue_check, tcp_snd_wnd_test, tcp_tso_segs, tcp_write_xmit
 
 LINUX_FILE: Final = 'net/ipv4/tcp_output.c'
 
@@ -100,7 +103,7 @@ def tcp_collapse_retrans(sk: TcpSock, skb: SkBuff, next_skb: SkBuff) -> None:
     if sk.retransmit_skb_hint is next_skb:
         sk.retransmit_skb_hint = skb
     if sk.highest_sack is next_skb:
-        sk.highest_sack = next_skb.next
+        sk.highest_sack = skb
     if sk.lost_skb_hint is next_skb:
         sk.lost_skb_hint = skb
     tcp_adjust_pcount(sk, next_skb, next_skb.gso_segs)
@@ -258,3 +261,44 @@ def tcp_xmit_retransmit_queue(sk: TcpSock) -> None:
         skb = skb.next
     if rearm_timer:
         inet_csk_reset_xmit_timer(sk, ICSK_TIME_RETRANS, sk.icsk_rto, TCP_RTO_MAX)
+
+
+def tcp_probe_tail(sk: TcpSock) -> bool:
+    """Send the last segment again, as nothing new can be sent. Part of Linux's tcp_send_loss_probe."""
+    skb = sk.tcp_rtx_queue.prev
+    if skb is None or skb_still_in_host_queue(sk, skb):
+        return False
+    mss = tcp_current_mss(sk)
+    pcount = skb.gso_segs
+    if pcount > 1 and skb.len > (pcount - 1) * mss:
+        if tcp_fragment(sk, TCP_FRAG_IN_RTX_QUEUE, skb, (pcount - 1) * mss, mss) != 0:
+            return False
+        skb = skb.next
+        assert skb is not None
+    if __tcp_retransmit_skb(sk, skb, 1) != 0:
+        return False
+    sk.tlp_retrans = True
+    return True
+
+
+def tcp_send_loss_probe(sk: TcpSock) -> None:
+    """No ACK for two RTTs: send something new, or the last segment again, so that the ACK shows what was lost.
+
+    Linux: net/ipv4/tcp_output.c.  RFC 8985, 7.3; at most one probe until it is acknowledged.
+    """
+    if sk.tlp_high_seq == 0:
+        sk.tlp_retrans = False
+        mss = tcp_current_mss(sk)
+        head = sk.sk_write_queue.next
+        if head is not None and tcp_snd_wnd_test(sk, head, mss):
+            packets = sk.packets_out
+            tcp_write_xmit(sk, mss, TCP_NAGLE_OFF, 2)
+            probed = sk.packets_out > packets
+        else:
+            probed = tcp_probe_tail(sk)
+        if probed:
+            sk.tlp_high_seq = sk.snd_nxt
+            NET_INC_STATS(sock_net(sk), LINUX_MIB_TCPLOSSPROBES)
+            # the RTO counts from the probe on
+            sk.icsk_pending = 0
+    tcp_rearm_rto(sk)

@@ -16,11 +16,14 @@ from linnet.include.net.inet_connection_sock import ICSK_TIME_LOSS_PROBE, ICSK_T
 from linnet.include.net.snmp import LINUX_MIB_TCPORIGDATASENT, NET_ADD_STATS
 from linnet.include.net.sock import SOCK_NOSPACE, sock_net
 from linnet.include.net.tcp import (
+    TCP_CA_CWR,
     TCP_CHRONO_RWND_LIMITED,
     TCP_CHRONO_SNDBUF_LIMITED,
     TCP_NAGLE_CORK,
     TCP_NAGLE_PUSH,
     TCP_RTO_MAX,
+    TCP_TIMEOUT_INIT,
+    TCP_TIMEOUT_MIN_US,
     TCPHDR_FIN,
     TSQF_THROTTLED,
     U32,
@@ -29,9 +32,11 @@ from linnet.include.net.tcp import (
     TcpSock,
     after,
     tcp_in_cwnd_reduction,
+    tcp_is_sack,
     tcp_min_rtt,
     tcp_packets_in_flight,
     tcp_probe0_base,
+    tcp_rto_delta_us,
 )
 from linnet.include.net.tcp_states import (
     TCP_CLOSE,
@@ -316,6 +321,30 @@ def tcp_event_new_data_sent(sk: TcpSock, skb: SkBuff) -> None:
     tcp_check_space(sk)
 
 
+# -- tail loss probe
+
+def tcp_schedule_loss_probe(sk: TcpSock, advancing_rto: bool) -> bool:
+    """Set the timer for a tail loss probe, two RTTs from now. False: none is due, the RTO watches alone.
+
+    Linux: net/ipv4/tcp_output.c.  RFC 8985, 7.2. advancing_rto: the RTO would start anew as well.
+    """
+    early_retrans = sock_net(sk).ipv4.sysctl_tcp_early_retrans
+    if (early_retrans != 3 and early_retrans != 4) or sk.packets_out == 0 or not tcp_is_sack(sk):
+        return False
+    if sk.icsk_ca_state != TCP_CA_Open and sk.icsk_ca_state != TCP_CA_CWR:
+        return False
+    timeout_us: i64 = TCP_TIMEOUT_INIT * 1000
+    if sk.srtt_us != 0:
+        timeout_us = sk.srtt_us >> 2
+        # a single segment's ACK may be delayed
+        timeout_us += sk.icsk_rto_min * 1000 if sk.packets_out == 1 else TCP_TIMEOUT_MIN_US
+    rto_delta_us = sk.icsk_rto * 1000 if advancing_rto else tcp_rto_delta_us(sk)
+    if rto_delta_us > 0 and rto_delta_us < timeout_us:
+        timeout_us = rto_delta_us
+    inet_csk_reset_xmit_timer(sk, ICSK_TIME_LOSS_PROBE, (timeout_us + 999) // 1000, TCP_RTO_MAX)
+    return True
+
+
 # -- the loop
 
 def tcp_write_xmit(sk: TcpSock, mss_now: i64, nonagle: i64, push_one: i64) -> bool:
@@ -387,6 +416,8 @@ def tcp_write_xmit(sk: TcpSock, mss_now: i64, nonagle: i64, push_one: i64) -> bo
     if sent_pkts != 0:
         if tcp_in_cwnd_reduction(sk):
             sk.prr_out += sent_pkts
+        if push_one != 2:
+            tcp_schedule_loss_probe(sk, False)
         return False
     return sk.packets_out == 0 and sk.sk_write_queue.next is not None
 

@@ -15,7 +15,9 @@ from linnet.include.linux.errno import ETIMEDOUT
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.inet_connection_sock import (
     ICSK_ACK_TIMER,
+    ICSK_TIME_LOSS_PROBE,
     ICSK_TIME_PROBE0,
+    ICSK_TIME_REO_TIMEOUT,
     ICSK_TIME_RETRANS,
     inet_csk_ack_scheduled,
     inet_csk_exit_pingpong_mode,
@@ -85,10 +87,12 @@ from linnet.net.ipv4.tcp_output import (
     tcp_retransmit_skb,
     tcp_send_ack,
     tcp_send_active_reset,
+    tcp_send_loss_probe,
     tcp_send_probe0,
     tcp_write_wakeup,
 )
 from linnet.net.ipv4.tcp_output_mss import ilog2
+from linnet.net.ipv4.tcp_recovery_timer import tcp_rack_reo_timeout
 from linnet.net.ipv4.tcp_timewait import tcp_time_wait
 
 NSEC_PER_MSEC: Final = 1_000_000
@@ -464,6 +468,10 @@ def tcp_write_timer_handler(sk: TcpSock) -> None:
     elif event == ICSK_TIME_PROBE0:
         sk.icsk_pending = 0
         tcp_probe_timer(sk)
+    elif event == ICSK_TIME_REO_TIMEOUT:
+        tcp_rack_reo_timeout(sk)
+    elif event == ICSK_TIME_LOSS_PROBE:
+        tcp_send_loss_probe(sk)
 
 
 def tcp_write_timer(sk: TcpSock) -> None:
