@@ -69,8 +69,15 @@ class Connection:
             self.nxt += length + (1 if 'F' in flags else 0)
         return ip + tcp
 
+    def blocks(self, sack: list[list[int]]) -> bytes:
+        """The SACK option for blocks of relative numbers."""
+        if not sack:
+            return b''
+        numbers = [(self.their_isn + n) & 0xFFFFFFFF for block in sack for n in block]
+        return struct.pack(f'!BBBB{len(numbers)}I', 1, 1, 5, 2 + 4 * len(numbers), *numbers)
+
     def note(self, packet: bytes) -> Note | None:
-        """(flags, seq, length, ack, window) of an outgoing segment; None where it is none."""
+        """(flags, seq, length, ack, window) of an outgoing segment, flags with its SACK blocks; None where it is none."""
         if packet[0] >> 4 != 4 or packet[9] != 6:
             return None
         ihl = (packet[0] & 15) * 4
@@ -85,6 +92,12 @@ class Connection:
             self.their_tsval = struct.unpack_from('!I', tcp, at + 2)[0]
         flags = ''.join(name for bit, name in FLAG_NAMES if bits & bit)
         rel_ack = (ack - ISN) & 0xFFFFFFFF if bits & 0x10 else 0
+        at = 20
+        while at < (doff >> 4) * 4 and tcp[at] != 0:
+            if tcp[at] == 5:
+                numbers = struct.unpack_from(f'!{(tcp[at + 1] - 2) // 4}I', tcp, at + 2)
+                flags += ' sack ' + ' '.join(str((n - ISN) & 0xFFFFFFFF) for n in numbers)
+            at += 1 if tcp[at] == 1 else tcp[at + 1]
         return [flags, (seq - self.their_isn) & 0xFFFFFFFF, len(tcp) - (doff >> 4) * 4, rel_ack, window]
 
 
@@ -180,8 +193,7 @@ class LinnetHost:
 
         self.wire = Wire()
         for name, value in {**SYSCTLS, **sysctls}.items():
-            if name != 'tcp_sack':
-                assert self.wire.net.sysctl.set(f'net.ipv4.{name}', value) == 0, name
+            assert self.wire.net.sysctl.set(f'net.ipv4.{name}', value) == 0, name
         self.conn = Connection()
         self.timestamps = sysctls.get('tcp_timestamps') == '1'
         self.fd = self.wire.prog.nonblocking(self.wire.prog.socket())
@@ -252,7 +264,7 @@ def play(host: KernelHost | LinnetHost, script: list[Step]) -> list[Note]:
                 options = step[2] if len(step) > 2 else {}
                 host.inject(host.conn.packet(
                     step[1], options.get('ack', 1), options.get('data', 0), options.get('win', 65535), options.get('seq'),
-                    options.get('urg', 0), bytes(options.get('opt', [])),
+                    options.get('urg', 0), bytes(options.get('opt', [])) + host.conn.blocks(options.get('sack', [])),
                 ))
             else:
                 result = host.program(op, *step[1:])
