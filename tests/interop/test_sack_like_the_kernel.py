@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """SACK, DSACK, RACK, tail loss probes and undo, held against this machine's kernel: see test_tcp_like_the_kernel.py.
 
-ACK compression, which Linnet has not, is switched off in the kernel. Round trips are 100 ms, so that a loaded machine's delays are
-small beside the reordering window.
+ACK compression, which Linnet has not, is switched off in the kernel. Round trips are 100 ms, so that a loaded machine's delays
+are small beside the reordering window.
 """
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ SENDER: dict[str, list[Step]] = {
     'block of all but one': [*sent(), sack(0, (1, 10)), WAIT, sack(10)],
     'reordering timer': [*sent(), sack(0, (1, 2)), ('wait', 150), sack(3), WAIT],
     'late, not lost': [*sent(), sack(0, (1, 2)), sack(2), ('wait', 100), sack(5), sack(10)],
-    'reordering seen': [*sent(20), sack(0, (8, 9)), sack(0, (1, 2), (8, 9)), sack(3, (8, 9)), ('wait', 60), sack(6, (8, 9)), WAIT],
+    'reordering seen': [*sent(20), sack(0, (8, 9)), sack(0, (1, 2), (8, 9)), sack(3, (8, 9)), ('wait', 60),
+                        sack(6, (8, 9)), WAIT],
     'lost retransmission': [*sent(30), sack(0, (1, 6)), sack(0, (1, 9)), sack(0, (1, 10)), ('wait', 90), sack(0, (1, 13)),
                             ('wait', 150), sack(13), WAIT],
     'undo by DSACK': [*sent(20), sack(0, (1, 5)), sack(6), sack(8, (0, 1)), WAIT, sack(12), WAIT],
@@ -71,7 +72,8 @@ SENDER: dict[str, list[Step]] = {
     'RTO': [*sent(), ('wait', 400), sack(1), sack(1, (5, 6)), sack(10), WAIT],
     'F-RTO': [*sent(20), ('wait', 300), sack(1), sack(1, (5, 6)), sack(7), WAIT],
     'RTO with SACKs': [*sent(12), sack(0, (3, 4)), ('wait', 1000), sack(2, (3, 4)), sack(6), sack(12)],
-    'odd blocks': [*sent(), ('peer', '.', {'ack': 1, 'sack': [[2000, 4000]]}), ('peer', '.', {'ack': 1, 'sack': [[90000, 99000]]}),
+    'odd blocks': [*sent(), ('peer', '.', {'ack': 1, 'sack': [[2000, 4000]]}),
+                   ('peer', '.', {'ack': 1, 'sack': [[90000, 99000]]}),
                    ('peer', '.', {'ack': 1, 'sack': [[5000, 3000]]}), ('wait', 350), sack(10)],
 }
 TAIL: dict[str, list[Step]] = {

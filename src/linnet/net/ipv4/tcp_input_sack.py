@@ -13,7 +13,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from linnet.include.linux.errno import EINVAL
-from linnet.include.linux.skbuff import SkBuff
+from linnet.include.linux.skbuff import MAX_SKB_FRAGS, SkbFrag, SkBuff, __skb_unlink
 from linnet.include.net.snmp import (
     LINUX_MIB_TCPDSACKIGNOREDDUBIOUS,
     LINUX_MIB_TCPDSACKIGNOREDNOUNDO,
@@ -22,16 +22,22 @@ from linnet.include.net.snmp import (
     LINUX_MIB_TCPDSACKRECV,
     LINUX_MIB_TCPDSACKRECVSEGS,
     LINUX_MIB_TCPSACKDISCARD,
+    LINUX_MIB_TCPSACKMERGED,
+    LINUX_MIB_TCPSACKSHIFTED,
     NET_ADD_STATS,
     NET_INC_STATS,
 )
 from linnet.include.net.sock import sock_net
 from linnet.include.net.tcp import (
     TCP_DSACK_SEEN,
+    TCPCB_EVER_RETRANS,
     TCPCB_LOST,
     TCPCB_RETRANS,
     TCPCB_SACKED_ACKED,
     TCPCB_SACKED_RETRANS,
+    TCPCB_TAGBITS,
+    TCPHDR_FIN,
+    TCPHDR_SYN,
     U32,
     TCP_CA_Loss,
     TcpSacktagState,
@@ -44,6 +50,8 @@ from linnet.include.net.tcp import (
     tcp_skb_mss,
     tcp_skb_pcount,
 )
+from linnet.net.core.skbuff import __kfree_skb, skb_take_frags
+from linnet.net.core.sock import sk_mem_uncharge
 from linnet.net.ipv4.tcp_input_cwnd import (
     FLAG_DATA_SACKED,
     FLAG_DSACK_TLP,
@@ -52,6 +60,7 @@ from linnet.net.ipv4.tcp_input_cwnd import (
 )
 from linnet.net.ipv4.tcp_input_loss import tcp_check_sack_reordering
 from linnet.net.ipv4.tcp_output import TCP_FRAG_IN_RTX_QUEUE, tcp_fragment, tcp_verify_left_out
+from linnet.net.ipv4.tcp_output_frag import __pskb_trim_head
 from linnet.net.ipv4.tcp_rate import tcp_rate_skb_delivered
 from linnet.net.ipv4.tcp_recovery import tcp_rack_advance
 
@@ -216,6 +225,99 @@ def tcp_sacktag_one(sk: TcpSock, state: TcpSacktagState, sacked: i64, start_seq:
     return sacked
 
 
+def tcp_skb_seglen(skb: SkBuff) -> i64:
+    """Payload of a segment of skb.  Linux: net/ipv4/tcp_input.c."""
+    return skb.len if tcp_skb_pcount(skb) == 1 else tcp_skb_mss(skb)
+
+
+def tcp_can_shift(prev: SkBuff, skb: SkBuff) -> bool:
+    """May payload of skb be added to prev, which is SACKed and nothing else, and ends where skb begins?"""
+    return ((prev.sacked & TCPCB_TAGBITS) == TCPCB_SACKED_ACKED and not prev.eor and prev.end_seq == skb.seq
+            and tcp_skb_seglen(prev) == tcp_skb_seglen(skb) and prev.len % tcp_skb_seglen(skb) == 0
+            and ((prev.tcp_flags | skb.tcp_flags) & (TCPHDR_SYN | TCPHDR_FIN)) == 0 and prev.tx_flags == 0 and skb.tx_flags == 0
+            and len(prev.frags) + len(skb.frags) <= MAX_SKB_FRAGS)
+
+
+def tcp_shift_frags(sk: TcpSock, prev: SkBuff, skb: SkBuff, pcount: i64, shifted: i64) -> None:
+    """Move the first `shifted` bytes, pcount segments, of skb's payload to prev. Clones under way keep their own lists."""
+    mss = tcp_skb_seglen(skb)
+    moved = skb_take_frags(skb, 0, shifted)
+    frags = list(prev.frags)
+    last = frags[-1]
+    first = moved[0]
+    if last.page is first.page and last.offset + last.size == first.offset:
+        frags[-1] = SkbFrag(last.page, last.offset, last.size + first.size)
+        frags.extend(moved[1:])
+    else:
+        frags.extend(moved)
+    prev.frags = frags
+    prev.len += shifted
+    prev.data_len += shifted
+    prev.truesize += shifted
+    prev.end_seq = (prev.end_seq + shifted) & U32
+    prev.gso_segs += pcount
+    prev.gso_size = mss
+    # both are acknowledged by the same ACK, as what is SACKed is no more sent
+    prev.sacked |= skb.sacked & TCPCB_EVER_RETRANS
+    skb.truesize -= shifted
+    if shifted < skb.len:
+        __pskb_trim_head(skb, shifted)
+        skb.seq = (skb.seq + shifted) & U32
+        skb.gso_segs -= pcount
+        if skb.gso_segs == 1:
+            skb.gso_size = 0
+        NET_INC_STATS(sock_net(sk), LINUX_MIB_TCPSACKSHIFTED)
+        return
+    prev.tcp_flags |= skb.tcp_flags
+    prev.eor = skb.eor
+    if sk.retransmit_skb_hint is skb:
+        sk.retransmit_skb_hint = prev
+    if sk.highest_sack is skb:
+        sk.highest_sack = skb.next
+    __skb_unlink(skb, sk.tcp_rtx_queue)
+    sk.sk_wmem_queued -= skb.truesize
+    sk_mem_uncharge(sk, skb.truesize)
+    __kfree_skb(skb)
+    NET_INC_STATS(sock_net(sk), LINUX_MIB_TCPSACKMERGED)
+
+
+def tcp_shift_skb_data(sk: TcpSock, skb: SkBuff, state: TcpSacktagState, start_seq: i64, end_seq: i64) -> SkBuff | None:
+    """Add what is newly SACKed to the SACKed skb in front of it, so that the queue stays short.
+
+    Returns the skb, SACKed, that has it now; None where nothing could be moved, and skb is to be marked by itself.
+    Linux: net/ipv4/tcp_input.c.
+    """
+    prev = skb.prev
+    if prev is None or (skb.sacked & (TCPCB_LOST | TCPCB_SACKED_RETRANS)) == TCPCB_SACKED_RETRANS:
+        return None
+    if (skb.sacked & TCPCB_SACKED_ACKED) != 0 or after(start_seq, skb.seq) or not tcp_can_shift(prev, skb):
+        return None
+    pcount = tcp_skb_pcount(skb)
+    shifted = skb.len
+    if before(end_seq, skb.end_seq):
+        if pcount == 1:
+            return None
+        mss = tcp_skb_mss(skb)
+        pcount = ((end_seq - skb.seq) & U32) // mss
+        shifted = pcount * mss
+        if pcount == 0:
+            return None
+    upto = (skb.seq + shifted) & U32
+    if not after(upto, sk.snd_una):
+        return None
+    tcp_sacktag_one(sk, state, skb.sacked, skb.seq, upto, False, pcount, skb.tstamp)
+    tcp_rate_skb_delivered(sk, skb, sk.ack_rs)
+    tcp_shift_frags(sk, prev, skb, pcount, shifted)
+    highest = sk.highest_sack
+    if highest is not None and not before(prev.seq, highest.seq):
+        sk.highest_sack = prev.next
+    # a hole was filled: what is SACKed behind it joins in
+    following = prev.next
+    if (following is not None and (following.sacked & TCPCB_TAGBITS) == TCPCB_SACKED_ACKED and tcp_can_shift(prev, following)):
+        tcp_shift_frags(sk, prev, following, tcp_skb_pcount(following), following.len)
+    return prev
+
+
 def tcp_sacktag_walk(sk: TcpSock, skb: SkBuff | None, state: TcpSacktagState, start_seq: i64, end_seq: i64, until: i64,
                      dup_sack: bool) -> SkBuff | None:
     """Mark what of the queue, from skb on and below `until`, lies in a block. Returns where it stopped.
@@ -223,6 +325,11 @@ def tcp_sacktag_walk(sk: TcpSock, skb: SkBuff | None, state: TcpSacktagState, st
     Linux: net/ipv4/tcp_input.c.
     """
     while skb is not None and before(skb.seq, until):
+        if not dup_sack:
+            merged = tcp_shift_skb_data(sk, skb, state, start_seq, end_seq)
+            if merged is not None:
+                skb = merged.next
+                continue
         in_sack = tcp_match_skb_to_sack(sk, skb, start_seq, end_seq)
         if in_sack < 0:
             break
