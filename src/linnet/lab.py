@@ -170,9 +170,11 @@ class Host:
     # -- knobs and figures
 
     def sysctl(self, name: str, value: object = None) -> str:
-        """Read a sysctl by Linux's name ('net.ipv4.tcp_rmem'), or set it."""
+        """Read a sysctl by Linux's name ('net.ipv4.tcp_rmem'), or set it. OSError: the value is refused; KeyError: no such name."""
         if value is not None:
-            self.net.sysctl.set(name, str(value))
+            error = self.net.sysctl.set(name, str(value))
+            if error:
+                raise OSError(-error, f'{self.name} refuses {name} = {value!r}')
         return self.net.sysctl.get(name)
 
     def counter(self, name: str) -> int:

@@ -16,14 +16,21 @@ import click
 @click.option('--jobs', '-j', type=click.IntRange(1), default=None, help='Scripts at a time.  [default: the number of CPUs]')
 @click.option('--json', 'as_json', is_flag=True, help='A JSON object a script, one a line.')
 @click.option('--verbose', '-v', is_flag=True, help='Show every script, and every packet of it.')
-def command(paths: tuple[Path, ...], variant: str, jobs: int | None, as_json: bool, verbose: bool) -> None:
+@click.option('--pcap', type=click.Path(file_okay=False, path_type=Path), help='Folder for a pcapng of each script that fails.')
+def command(
+    paths: tuple[Path, ...], variant: str, jobs: int | None, as_json: bool, verbose: bool, pcap: Path | None
+) -> None:
     """Run the packetdrill scripts at PATHS (files, or folders of .pkt files). The exit code is 1 if any fails."""
     try:
         from linnet.drill.suite import count, run_suite
-    except ImportError as exc:
-        raise click.ClickException(f'{exc}: pip install "linnet-net[drill]"') from None
+    except ModuleNotFoundError as exc:
+        if exc.name != 'lark':
+            raise
+        raise click.ClickException('drill needs lark: pip install "linnet-net[drill]"') from None
+    if pcap is not None:
+        pcap.mkdir(parents=True, exist_ok=True)
     outcomes = []
-    for outcome in run_suite(list(paths), (variant,), jobs or os.cpu_count() or 1, verbose):
+    for outcome in run_suite(list(paths), (variant,), jobs or os.cpu_count() or 1, verbose, pcap):
         outcomes.append(outcome)
         if as_json:
             click.echo(json.dumps(outcome.as_dict()))

@@ -38,7 +38,7 @@ class DrillOps(NetDeviceOps):
     def __init__(self, net: Net) -> None:
         self.net = net
         self.sent: deque[tuple[int, bytes]] = deque()
-        self.log: list[tuple[int, bytes]] = []  # both directions, for the capture
+        self.log: list[tuple[int, bytes, bool]] = []  # both directions, for the capture; True: sent by the stack
         self.waiting = False
 
     def ndo_start_xmit(self, skb: SkBuff, dev: NetDevice) -> i64:
@@ -48,7 +48,7 @@ class DrillOps(NetDeviceOps):
         dev.stats.tx_packets += 1
         dev.stats.tx_bytes += len(data)
         self.sent.append((now, data))
-        self.log.append((now, data))
+        self.log.append((now, data, True))
         consume_skb(skb)
         if self.waiting:
             self.net.world.sched.stop()
@@ -71,7 +71,7 @@ class DrillOps(NetDeviceOps):
             skb.gso_segs = (len(data) - hlen + mss - 1) // mss
         dev.stats.rx_packets += 1
         dev.stats.rx_bytes += len(data)
-        self.log.append((int(self.net.clock.now), data))
+        self.log.append((int(self.net.clock.now), data, False))
         cpu = self.net.world.cpu
         local_bh_disable(cpu)
         netif_receive_skb(skb)

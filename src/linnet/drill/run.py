@@ -48,6 +48,7 @@ from linnet.drill.script import (
     parse_script,
 )
 from linnet.drill.symbols import CODE_NAMES, ERRNO_NAMES, ERRNOS, unpack_tcp_info
+from linnet.drivers.net.pcap import INBOUND, LINKTYPE_RAW, OUTBOUND, pcapng_interface, pcapng_packet, pcapng_section
 from linnet.include.linux.sched import Process
 from linnet.include.linux.socket import AF_UNSPEC, SOL_TCP, Sockaddr
 from linnet.include.net.ip_fib import RT_SCOPE_LINK, FibConfig
@@ -351,8 +352,10 @@ class Runner:
             sock.ts_vals.clear()
 
     def accepted(self, call: Syscall, live: int, peer: Sockaddr) -> None:
-        """accept()"""
-        fd = self.new_fd(call)
+        """accept(): the script may use the number of an older descriptor that it never closed; from now on it means this one."""
+        fd = call.result
+        if not isinstance(fd, int) or fd < 0:
+            raise DrillError(f'accept() gave a connection, not {fd!r}')
         for sock in reversed(self.socks):
             if sock.live_fd < 0 and sock.remote_port == peer.sin_port and sock.remote == peer.sin_addr:
                 sock.script_fd, sock.live_fd = fd, live
@@ -516,6 +519,14 @@ class Runner:
         if self.config.verbose:
             self.lines.append(f'{what}: {self.now() / 1e6:9.6f} {text}')
 
+    def write_pcap(self, path: Path) -> None:
+        """The run as a pcapng file: IP packets in both directions, at their virtual times."""
+        with path.open('wb') as file:
+            file.write(pcapng_section() + pcapng_interface(LINKTYPE_RAW, 'tun0', 262144))
+            for time, data, sent in self.ops.log:
+                stamp = int(self.world.clock.epoch_ns) + time
+                file.write(pcapng_packet(0, stamp, data, len(data), OUTBOUND if sent else INBOUND, ''))
+
     # -- %{ }%
 
     def code(self, event: Event, code: Code) -> None:
@@ -542,15 +553,15 @@ class Runner:
                 raise DrillError(f'{self.script.path}:{event.line}: {type(exc).__name__}: {exc}\n%{{ {text} }}%') from None
 
 
-def run_script(path: Path, config: Config) -> Runner:
-    """Read and run a script; the options that stand in it count unless the caller's config was told otherwise.
+def load(path: Path, config: Config) -> Runner:
+    """Read a script and make its world; run() runs it. Options that stand in it count unless the command line fixed them.
 
-    DrillError: it did not pass. The Runner holds what -v prints.
+    DrillError: it cannot be read, or asks for something unknown.
     """
     try:
         text = path.read_text()
-    except OSError as exc:
-        raise DrillError(f'{path}: {exc.strerror}') from None
+    except (OSError, UnicodeDecodeError) as exc:
+        raise DrillError(f'{path}: {exc}') from None
     script = parse_script(path, text, config.defines)
     config = replace(config)
     for name, value, line in script.options:
@@ -561,6 +572,4 @@ def run_script(path: Path, config: Config) -> Runner:
                 config.set(name, value)
         except DrillError as exc:
             raise DrillError(f'{path}:{line}: {exc}') from None
-    runner = Runner(script, config)
-    runner.run()
-    return runner
+    return Runner(script, config)

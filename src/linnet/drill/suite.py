@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Final
 
 from linnet.drill.config import Config
-from linnet.drill.run import run_script
+from linnet.drill.run import Runner, load
 from linnet.drill.script import DrillError
 
 VARIANTS: Final = ('ipv4',)
@@ -53,28 +53,37 @@ def find_scripts(paths: list[Path]) -> list[Path]:
     return list(found)
 
 
-def run_one(path: Path, variant: str, verbose: bool = False) -> Outcome:
-    """Run one script; whatever goes wrong is its outcome."""
+def run_one(path: Path, variant: str, verbose: bool = False, captures: Path | None = None) -> Outcome:
+    """Run one script; whatever goes wrong is its outcome. captures: the folder for the packets of one that fails."""
     start = perf_counter()
     if path.name.endswith('v6.pkt') and variant == 'ipv4':
         return Outcome(str(path), variant, 'skipped', 'for IPv6', 0.0)
+    runner: Runner | None = None
     try:
-        runner = run_script(path, Config(defines=DEFINES, fixed=FIXED, verbose=verbose))
-        status, text = 'passed', '\n'.join(runner.lines)
+        runner = load(path, Config(defines=DEFINES, fixed=FIXED, verbose=verbose))
+        runner.run()
+        status, text = 'passed', ''
     except DrillError as exc:
         status, text = 'failed', str(exc)
     except Exception:
         status, text = 'failed', f'{path}: the stack raised an exception\n{traceback.format_exc().rstrip()}'
+    if runner is not None:
+        text = '\n'.join([*runner.lines, *([text] if text else [])])
+        if status == 'failed' and captures is not None:
+            capture = captures / f'{path.parent.name}-{path.stem}-{variant}.pcapng'
+            runner.write_pcap(capture)
+            text += f'\ncapture: {capture}'
     return Outcome(str(path), variant, status, text, perf_counter() - start)
 
 
-def _run_one(job: tuple[Path, str, bool]) -> Outcome:
+def _run_one(job: tuple[Path, str, bool, Path | None]) -> Outcome:
     return run_one(*job)
 
 
-def run_suite(paths: list[Path], variants: tuple[str, ...], jobs: int, verbose: bool = False) -> Iterator[Outcome]:
+def run_suite(paths: list[Path], variants: tuple[str, ...], jobs: int, verbose: bool = False,
+              captures: Path | None = None) -> Iterator[Outcome]:
     """Run them all, in order; jobs: how many at a time."""
-    work = [(path, variant, verbose) for path in find_scripts(paths) for variant in variants]
+    work = [(path, variant, verbose, captures) for path in find_scripts(paths) for variant in variants]
     if jobs <= 1 or len(work) <= 1:
         yield from map(_run_one, work)
         return

@@ -2,6 +2,7 @@
 """CUBIC against RFC 9438's own formulas and tables, and HyStart on paths whose capacity is known."""
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
 
@@ -10,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.hosts import Alone
+from helpers.tcp_wire import MS, Peer, Wire
 from linnet import Lab
-from linnet.include.linux.socket import SOL_TCP
+from linnet.include.linux.socket import SO_SNDBUF, SOL_SOCKET, SOL_TCP
 from linnet.include.net.tcp import CA_EVENT_TX_START, TCP_CONGESTION, TCP_INFINITE_SSTHRESH, TCP_CA_Loss, TcpSock
 from linnet.net import socket as sys
 from linnet.net.ipv4.tcp_cong import tcp_ca_find, tcp_cong_avoid_ai, tcp_get_available_congestion_control
@@ -29,6 +31,7 @@ from linnet.net.ipv4.tcp_cubic import (
     cubictcp_recalc_ssthresh,
     hystart_delay_thresh,
 )
+from linnet.net.ipv4.tcp_ipv4_proc import tcp_seq_socks
 
 C = 0.4
 BETA = 0.7
@@ -310,6 +313,26 @@ def test_delay_threshold(delay_min: int, thresh: int) -> None:
     assert hystart_delay_thresh(delay_min) == thresh
 
 
+def feed(wire: Wire, fd: int) -> None:
+    """Write as much as the socket takes."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            wire.prog.send(fd, bytes(50_000))
+
+
+def bulk() -> tuple[Wire, Peer, int, TcpSock]:
+    """A CUBIC connection to a peer 100 ms away with MSS 1000, with more to send than it may."""
+    wire = Wire()
+    wire.net.ipv4.sysctl_tcp_congestion_control = 'cubic'
+    peer = Peer(wire, mss=1000, wscale=4)
+    fd = wire.prog.nonblocking(peer.accept(delay=100 * MS))
+    wire.prog.setopt(fd, SOL_SOCKET, SO_SNDBUF, 200_000)
+    feed(wire, fd)
+    sk = tcp_seq_socks(wire.net)[0]
+    assert isinstance(sk, TcpSock)
+    return wire, peer, fd, sk
+
+
 # -- HyStart in a lab
 
 def download(name: str = 'cubic', detect: int = 3, hystart: bool = True) -> tuple[dict[str, int], dict[str, int]]:
@@ -369,3 +392,60 @@ def test_without_hystart_slow_start_goes_on() -> None:
 def test_reno_counts_no_hystart() -> None:
     counters, _ = download('reno')
     assert not any('Hystart' in name and value for name, value in counters.items())
+
+
+# -- beside the real kernel: what Linux 6.18.44 did over a TUN device, noted here
+
+# two segments acknowledged every 100 ms: HyStart's delay at the 14th ACK, then 5 % a round, then the curve, at last (from 53
+# on) the limit of half a segment for each acknowledged
+KERNEL_BULK = [
+    *range(12, 36, 2), *[36] * 10, *[37] * 10, *[38] * 5, *[39] * 3, *[40] * 3, 41, 41, 42, 43, 43, 44, 45, 45, *range(46, 85),
+]
+
+
+def test_the_windows_of_the_kernel() -> None:
+    wire, peer, fd, sk = bulk()
+    windows = []
+    for i in range(len(KERNEL_BULK)):
+        wire.advance(100 * MS)
+        peer.send('.', ack=1 + 2000 * (i + 1))
+        feed(wire, fd)
+        windows.append(int(sk.snd_cwnd))
+    assert windows == KERNEL_BULK
+    assert wire.net.mib.get('TcpExtTCPHystartDelayCwnd') == 36
+
+
+# four segments acknowledged every 50 ms, thirty times; ten duplicates (fast retransmit, PRR); all acknowledged; then four again
+KERNEL_LOSS = [
+    *range(14, 98, 4), *[98] * 5, *[99] * 4,
+    99, 99, 98, 98, 98, 97, 97, 97, 96, 96,
+    69,
+    69, 69, 69, 70, 70, 70, 71, 71, 72, 72, 73, 73, 74, 74, 75, 75, 76, 76, 77, 77, 78, 78, 79, 80, 80, 81, 81, 82, 82, 82, 83,
+    83, 84, 84, 85, 85, 86, 86, 87, 87, 88, 88, 88, 89, 89, 89, 90, 90, 90, 91, 91, 91,
+    *[92] * 4, *[93] * 4, *[94] * 4, *[95] * 6, *[96] * 8,
+    *[97] * 12, *[98] * 10,
+]
+
+
+def test_the_windows_of_the_kernel_about_a_loss() -> None:
+    wire, peer, fd, sk = bulk()
+    windows: list[int] = []
+    ack = 1
+
+    def step(ms: int, segments: int) -> None:
+        nonlocal ack
+        wire.advance(ms * MS)
+        ack += segments * 1000
+        peer.send('.', ack=ack)
+        feed(wire, fd)
+        windows.append(int(sk.snd_cwnd))
+    for _ in range(30):
+        step(50, 4)
+    out = int(sk.packets_out)
+    for _ in range(10):
+        step(30, 0)
+    assert sk.snd_ssthresh == 99 * 717 // 1024
+    step(50, out)
+    for _ in range(100):
+        step(50, min(4, int(sk.packets_out)))
+    assert windows == KERNEL_LOSS
