@@ -170,7 +170,10 @@ class Host:
     # -- knobs and figures
 
     def sysctl(self, name: str, value: object = None) -> str:
-        """Read a sysctl by Linux's name ('net.ipv4.tcp_rmem'), or set it. OSError: the value is refused; KeyError: no such name."""
+        """Read a sysctl by Linux's name ('net.ipv4.tcp_rmem'), or set it.
+
+        OSError: the value is refused; KeyError: there is no such name.
+        """
         if value is not None:
             error = self.net.sysctl.set(name, str(value))
             if error:
