@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The names of the standard library that reach the world while a simulated task runs, and the machine otherwise.
 
-install() replaces each once; a replaced name asks `current_task()` and goes one way or the other (85 ns). Modules that had
+install() replaces each once; a replaced name asks `current_task()` and goes one way or the other. Modules that had
 imported a name before (`from time import sleep`) are swept. Not caught: default arguments, and C code that opens its own
 descriptors.
 """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Big-endian reads from header bytes, and the writer that builds them: the one place where wire order is turned.
 
-librt's primitives are inlined by mypyc (2 ns a read); interpreted they are plain C functions.
+librt's primitives are inlined by mypyc; interpreted they are plain C functions.
 """
 from __future__ import annotations
 
