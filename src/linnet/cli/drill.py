@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from linnet.cli.interpreted import run_interpreted
+
 
 @click.command(name='drill')
 @click.argument('paths', nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
@@ -17,10 +19,13 @@ import click
 @click.option('--json', 'as_json', is_flag=True, help='A JSON object a script, one a line.')
 @click.option('--verbose', '-v', is_flag=True, help='Show every script, and every packet of it.')
 @click.option('--pcap', type=click.Path(file_okay=False, path_type=Path), help='Folder for a pcapng of each script that fails.')
+@click.option('--walk', is_flag=True, help='With each failure, the functions entered since the last packet that was right.')
 def command(
-    paths: tuple[Path, ...], variant: str, jobs: int | None, as_json: bool, verbose: bool, pcap: Path | None
+    paths: tuple[Path, ...], variant: str, jobs: int | None, as_json: bool, verbose: bool, pcap: Path | None, walk: bool
 ) -> None:
     """Run the packetdrill scripts at PATHS (files, or folders of .pkt files). The exit code is 1 if any fails."""
+    if walk:
+        run_interpreted()
     try:
         from linnet.drill.suite import count, run_suite
     except ModuleNotFoundError as exc:
@@ -30,7 +35,7 @@ def command(
     if pcap is not None:
         pcap.mkdir(parents=True, exist_ok=True)
     outcomes = []
-    for outcome in run_suite(list(paths), (variant,), jobs or os.cpu_count() or 1, verbose, pcap):
+    for outcome in run_suite(list(paths), (variant,), jobs or os.cpu_count() or 1, verbose, pcap, walk):
         outcomes.append(outcome)
         if as_json:
             click.echo(json.dumps(outcome.as_dict()))
@@ -41,5 +46,8 @@ def command(
     if as_json:
         click.echo(count(outcomes), err=True)
     else:
+        failed = [outcome.path for outcome in outcomes if outcome.status == 'failed']
+        if failed and not (walk and pcap):
+            click.echo(f'to see why: linnet drill --walk --pcap . {failed[0]}')
         click.echo(count(outcomes))
     sys.exit(1 if any(outcome.status == 'failed' for outcome in outcomes) else 0)

@@ -3,26 +3,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
 
 import click
 
+from linnet.cli.interpreted import run_interpreted
+
 CALLS = ('socket', 'connect', 'bind', 'listen', 'accept', 'send', 'recv', 'shutdown', 'close', 'ping', 'udp-sendto-fragmented')
-
-
-def run_interpreted() -> None:
-    """Watching functions needs the stack as Python: where it is compiled, start this command anew without the compiled files."""
-    if os.environ.get('LINNET_PURE') == '1':
-        return
-    from linnet.kernel import timer
-
-    if (timer.__file__ or '').endswith('.py'):
-        return
-    os.environ['LINNET_PURE'] = '1'
-    os.execv(sys.executable, [sys.executable, '-c', 'from linnet.cli import main; main()', *sys.argv[1:]])
 
 
 @click.command(context_settings={'ignore_unknown_options': True})

@@ -25,6 +25,7 @@ class Config:
     ts_scaled: bool = False
     strict_segments: bool = False
     verbose: bool = False
+    walk: bool = False  # record which functions of the stack each event enters; the stack must run interpreted
     defines: dict[str, str] = field(default_factory=dict)
     fixed: frozenset[str] = frozenset()  # options of the command line, which beat a script's
 

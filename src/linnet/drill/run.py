@@ -11,6 +11,7 @@ mapped between the script's and the live ones by the two initial numbers; timest
 from __future__ import annotations
 
 import struct
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -58,6 +59,7 @@ from linnet.net import socket as s
 from linnet.net.boot import new_net, new_world
 from linnet.net.ipv4.devinet import inet_addr_add
 from linnet.net.ipv4.fib_frontend import fib_add_route
+from linnet.walk.recorder import Recorder
 
 START_NS: Final = 100 * 10**9  # a machine that has been up for a while: no time in the stack's past is before its start
 PATIENCE: Final = 2_000_000  # µs that a packet may be late before the wait for it ends
@@ -95,6 +97,12 @@ class Runner:
         self.end = 0
         self.waits = False  # for a call: the world's run ends when it returns
         self.lines: list[str] = []
+        self.recorder: Recorder | None = Recorder() if config.walk else None
+        self.seen_rows = 0  # the recorder's rows when an expected packet was last seen
+
+    def watched(self) -> AbstractContextManager[object]:
+        """Around all that this greenlet does: it is recorded if a walk was asked for."""
+        return self.recorder.recording() if self.recorder is not None else nullcontext()
 
     def configure(self) -> None:
         """tun0's address, and the route to the remote host."""
@@ -151,17 +159,24 @@ class Runner:
             if self.script.init is not None:
                 self.guarded(self.script.init, lambda: self.command(self.script.init))
             self.start_ns = int(self.world.clock.now)
-            for number, event in enumerate(self.script.events):
-                if number == 0 and event.when.kind != ANY and event.when.start != 0:
-                    raise DrillError(f'{self.script.path}:{event.line}: first event should be at time 0')
-                self.guarded(event, lambda event=event: self.step(event))
-            if self.blocked is not None:
-                self.guarded(self.blocked[1], lambda: self.finish_blocked())
+            with self.watched():
+                self.events()
             if self.script.cleanup is not None:
                 self.guarded(self.script.cleanup, lambda: self.command(self.script.cleanup))
             self.run_codes()
         finally:
             self.sched.close()
+
+    def events(self) -> None:
+        """One after the other, and the end of a call that still blocks."""
+        for number, event in enumerate(self.script.events):
+            if number == 0 and event.when.kind != ANY and event.when.start != 0:
+                raise DrillError(f'{self.script.path}:{event.line}: first event should be at time 0')
+            self.guarded(event, lambda event=event: self.step(event))
+            if self.recorder is not None and isinstance(event.action, TcpSpec) and not event.action.inbound:
+                self.seen_rows = len(self.recorder.rows)
+        if self.blocked is not None:
+            self.guarded(self.blocked[1], lambda: self.finish_blocked())
 
     def guarded(self, event: Event, action: Any) -> None:
         """Run it; what it raises names file and line."""
@@ -235,7 +250,8 @@ class Runner:
     def made(self, prepared: Prepared) -> tuple[int, int, int]:
         """In the task: result, errno, and when it returned (µs)."""
         try:
-            result, errno = prepared.run(), 0
+            with self.watched():
+                result, errno = prepared.run(), 0
         except OSError as exc:
             result, errno = -1, exc.errno or 0
         if self.waits:

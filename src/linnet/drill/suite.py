@@ -16,6 +16,7 @@ from typing import Final
 from linnet.drill.config import Config
 from linnet.drill.run import Runner, load
 from linnet.drill.script import DrillError
+from linnet.walk.render import tree_lines
 
 VARIANTS: Final = ('ipv4',)
 FIXED: Final = frozenset({'ip_version', 'local_ip', 'gateway_ip', 'netmask_ip', 'remote_ip'})
@@ -53,14 +54,16 @@ def find_scripts(paths: list[Path]) -> list[Path]:
     return list(found)
 
 
-def run_one(path: Path, variant: str, verbose: bool = False, captures: Path | None = None) -> Outcome:
-    """Run one script; whatever goes wrong is its outcome. captures: the folder for the packets of one that fails."""
+def run_one(path: Path, variant: str, verbose: bool = False, captures: Path | None = None, walk: bool = False) -> Outcome:
+    """Run one script; whatever goes wrong is its outcome. captures: the folder for the packets of one that fails; walk: with
+    the functions entered since the last packet that came as expected (the stack must run interpreted).
+    """
     start = perf_counter()
     if path.name.endswith('v6.pkt') and variant == 'ipv4':
         return Outcome(str(path), variant, 'skipped', 'for IPv6', 0.0)
     runner: Runner | None = None
     try:
-        runner = load(path, Config(defines=DEFINES, fixed=FIXED, verbose=verbose))
+        runner = load(path, Config(defines=DEFINES, fixed=FIXED, verbose=verbose, walk=walk))
         runner.run()
         status, text = 'passed', ''
     except DrillError as exc:
@@ -69,6 +72,9 @@ def run_one(path: Path, variant: str, verbose: bool = False, captures: Path | No
         status, text = 'failed', f'{path}: the stack raised an exception\n{traceback.format_exc().rstrip()}'
     if runner is not None:
         text = '\n'.join([*runner.lines, *([text] if text else [])])
+        if status == 'failed' and runner.recorder is not None:
+            rows = runner.recorder.rows[runner.seen_rows:]
+            text += ''.join(f'\n{line.plain}' for line in tree_lines(rows)) or '\n   no function of the stack was entered since'
         if status == 'failed' and captures is not None:
             capture = captures / f'{path.parent.name}-{path.stem}-{variant}.pcapng'
             runner.write_pcap(capture)
@@ -76,14 +82,14 @@ def run_one(path: Path, variant: str, verbose: bool = False, captures: Path | No
     return Outcome(str(path), variant, status, text, perf_counter() - start)
 
 
-def _run_one(job: tuple[Path, str, bool, Path | None]) -> Outcome:
+def _run_one(job: tuple[Path, str, bool, Path | None, bool]) -> Outcome:
     return run_one(*job)
 
 
 def run_suite(paths: list[Path], variants: tuple[str, ...], jobs: int, verbose: bool = False,
-              captures: Path | None = None) -> Iterator[Outcome]:
-    """Run them all, in order; jobs: how many at a time."""
-    work = [(path, variant, verbose, captures) for path in find_scripts(paths) for variant in variants]
+              captures: Path | None = None, walk: bool = False) -> Iterator[Outcome]:
+    """Run them all, in order; jobs: how many at a time; the rest as in run_one()."""
+    work = [(path, variant, verbose, captures, walk) for path in find_scripts(paths) for variant in variants]
     if jobs <= 1 or len(work) <= 1:
         yield from map(_run_one, work)
         return

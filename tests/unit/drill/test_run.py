@@ -149,3 +149,15 @@ def test_command_line(tmp_path: Path) -> None:
 def test_the_same_every_time(tmp_path: Path) -> None:
     (tmp_path / 'a.pkt').write_text(OPEN)
     assert run_one(tmp_path / 'a.pkt', 'ipv4', True).text == run_one(tmp_path / 'a.pkt', 'ipv4', True).text != ''
+
+
+@pytest.mark.pure
+def test_a_failure_with_its_walk(tmp_path: Path) -> None:
+    script = tmp_path / 'x.pkt'
+    script.write_text(OPEN + '+0 write(4, ..., 100) = 100\n+0 > P. 1:102(101) ack 1\n')
+    text = run_one(script, 'ipv4', walk=True).text
+    assert 'sys_write' in text and 'tcp_sendmsg' in text and 'tcp_transmit_skb' in text
+    assert 'sys_listen' not in text, 'what came before the last packet that was right is left out'
+    result = CliRunner().invoke(main, ['drill', str(script)])
+    assert f'to see why: linnet drill --walk --pcap . {script}' in result.output
+    assert 'tcp_sendmsg' not in result.output
