@@ -258,3 +258,20 @@ def test_labs_take_turns_without_mixing_their_threads_up() -> None:
             two.run(until=second)
     for name in ('one', 'two'):
         assert [who for lab, who in out if lab == name] == [f'worker of {name}'] * 3 + ['MainThread']
+
+
+def test_the_threads_of_a_daemon_program_hold_nothing_up() -> None:
+    """A server with a pool, as asyncio.start_server() with a name to look up has one: its idle thread waits for ever."""
+    out: list[str] = []
+
+    def server() -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(out.append, 'worked').result()
+            time.sleep(3600)
+
+    with Lab(seed=1) as lab:
+        host = lab.host('h')
+        host.spawn(server, daemon=True)
+        host.spawn(time.sleep, 2)
+        assert lab.run() == 2
+    assert out == ['worked']

@@ -88,7 +88,9 @@ class Program(Process):
         self.stderr: TextIO | None = None
         self.exit_code: int | None = None
         self.exception: BaseException | None = None
+        self.daemon = False  # the world does not wait for it, nor for its threads
         self.tasks: list[Task] = []  # of its threads that are alive, the main one first
+        self.awaited: list[Task] = []  # those of them whose end the program's own end waits for
         self.modules_main: ModuleType | None = None  # its sys.modules['__main__']; None: as outside
         self.path: list[str] | None = None  # its sys.path; None: as outside
         self.check = True
@@ -172,17 +174,19 @@ class Runtime(SwitchHook):
         comes first on its sys.path.
         """
         program = Program(self, net, name, argv or [name], len(self.programs) + 1)
-        program.check = check
+        program.check, program.daemon = check, daemon
         if path is not None:
             program.path = [path, *sys.path]
         self.programs.append(program)
-        self.start_thread(program, lambda: self._main(program, fn), f'{net.name}:{name}', daemon)
+        self.start_thread(program, lambda: self._main(program, fn), f'{net.name}:{name}', False)
         return program
 
     def start_thread(self, program: Program, fn: Callable[[], object], name: str, daemon: bool) -> Task:
-        """One more task of the program."""
-        task = self.world.sched.spawn(lambda: self._thread(program, fn), name, program, daemon)
+        """One more task of the program. daemon: the program does not wait for it at its end."""
+        task = self.world.sched.spawn(lambda: self._thread(program, fn), name, program, daemon or program.daemon)
         program.tasks.append(task)
+        if not daemon:
+            program.awaited.append(task)
         return task
 
     def _thread(self, program: Program, fn: Callable[[], object]) -> None:
@@ -192,6 +196,8 @@ class Runtime(SwitchHook):
             fn()
         finally:
             program.tasks.remove(task)
+            if task in program.awaited:
+                program.awaited.remove(task)
             self.states.pop(task.pid, None)
             threading._active.pop(ident_of(task), None)  # type: ignore[attr-defined]  # a dummy Thread, if one was made
 
@@ -203,8 +209,8 @@ class Runtime(SwitchHook):
             fn()
             me = sched.current
             self._end_pools(program)
-            for task in list(program.tasks):
-                if task is not me and not task.daemon:
+            for task in list(program.awaited):
+                if task is not me:
                     join(sched, task)
             program.exit_code = 0
         except SystemExit as exc:
