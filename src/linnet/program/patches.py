@@ -16,6 +16,7 @@ import select
 import selectors
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -24,7 +25,7 @@ from typing import Any
 
 from linnet.kernel.file import O_NONBLOCK
 from linnet.net import socket as syscalls
-from linnet.program import clocks, names, polling, runtime, sockets, threads
+from linnet.program import clocks, names, polling, runtime, sockets, threads, tls
 from linnet.program.runtime import FIRST_FD, current_program, current_task
 
 replaced: dict[int, tuple[Any, Any]] = {}  # id(original) -> (original, dispatcher)
@@ -55,20 +56,13 @@ class _SocketType(type(socket.socket)):  # type: ignore[misc]
         inside = current_task() is not None and (not isinstance(fileno, int) or fileno < 0 or fileno >= FIRST_FD)
         if cls is Socket:
             return type.__call__(sockets.SimSocket if inside else sockets.RealSocket, *args, **kwargs)
-        if not inside or issubclass(cls, sockets.SimSocket):
-            return type.__call__(cls, *args, **kwargs)
-        if cls not in simulated:  # a program's own subclass: the same class once more, over simulated sockets
-            simulated[cls] = _SocketType(cls.__name__, (cls, sockets.SimSocket), {})
-        return type.__call__(simulated[cls], *args, **kwargs)
+        return type.__call__(sockets.twin(cls) if inside else cls, *args, **kwargs)
 
 
 class Socket(sockets.RealSocket, metaclass=_SocketType):
     """What `socket.socket` names once install() has run."""
 
     __slots__ = ()
-
-
-simulated: dict[type, type] = {}  # a program's subclass of socket.socket -> its twin over SimSocket
 
 
 def _choose(inside: type, outside: Any) -> Any:
@@ -167,6 +161,8 @@ def _install_sockets() -> None:
     _put(socket, 'socketpair', dispatch(sockets.socketpair, socket.socketpair))
     _put(socket, 'fromfd', dispatch(sockets.fromfd, socket.fromfd))
     _put(socket, 'close', _on_fd(_close, socket.close))
+    setattr(ssl.SSLSocket, '_create', classmethod(tls.create))  # noqa: B010
+    setattr(ssl.SSLContext, '_wrap_socket', tls.wrap_socket)  # noqa: B010
     _put(select, 'select', dispatch(polling.select, select.select))
     _put(select, 'poll', _choose(polling.SimPoll, select.poll))
     _put(select, 'epoll', _choose(polling.SimEpoll, select.epoll))

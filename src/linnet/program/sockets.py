@@ -28,6 +28,19 @@ F_GETFL, F_SETFL = 3, 4
 RealSocket = std.socket  # kept: the module's name is patched while a program runs
 
 
+twins: dict[type, type] = {}  # a class derived from socket.socket -> the same class once more, over SimSocket
+
+
+def twin(cls: type) -> type:
+    """The class whose instances are those of cls, but on simulated sockets."""
+    if issubclass(cls, SimSocket):
+        return cls
+    if cls not in twins:
+        kind: Any = cls.__class__
+        twins[cls] = kind(cls.__name__, (cls, SimSocket), {'__module__': cls.__module__, '__qualname__': cls.__qualname__})
+    return twins[cls]
+
+
 def to_sockaddr(family: int, address: Address, what: str) -> Sockaddr:
     """A program's address tuple as a Sockaddr. TypeError, OverflowError and gaierror are those of CPython."""
     if family != AF_INET:
