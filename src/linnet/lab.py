@@ -151,12 +151,12 @@ class Host:
     # -- programs
 
     def spawn(self, target: Callable[..., object] | list[str] | str, *args: Any, name: str | None = None, daemon: bool = False,
-              check: bool = True) -> Program:
+              check: bool = True, env: dict[str, str] | None = None) -> Program:
         """Start a program; it runs when the lab does.
 
         target: a function (called with args), or what would follow `python` on a command line: ['-m', 'http.server', '8000']
         or ['client.py', 'arg']. daemon: the lab's run() does not wait for it (a server). check: an exception in it is raised by
-        run().
+        run(). env: its os.environ; None: a copy of the one that is. What it changes there, the others do not see.
         """
         path = None
         if callable(target):
@@ -165,7 +165,7 @@ class Host:
             fn, argv = python_command([target] if isinstance(target, str) else target)
             path = str(Path(argv[0]).resolve().parent) if Path(argv[0]).is_file() else None
         return self.lab.runtime.spawn(self.net, fn, name=name or Path(argv[0]).name, argv=argv, daemon=daemon, check=check,
-                                      path=path)
+                                      path=path, env=env)
 
     # -- knobs and figures
 

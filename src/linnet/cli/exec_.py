@@ -5,32 +5,52 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 import click
+
+from linnet.kernel.sched import Work
+from linnet.program.runtime import Program
 
 
 class _Ended(BaseException):
     """SIGTERM or SIGINT came."""
 
 
-class _Signals:
-    """SIGINT and SIGTERM end the run. A second one, during the cleaning up, ends the process at once."""
+class _Forward(Work):
+    """Gives the program a signal of the machine's, from within the loop."""
 
-    def __init__(self, stop: Callable[[], None]) -> None:
-        self.stop = stop
+    def __init__(self, program: Program, signum: int) -> None:
+        self.program = program
+        self.signum = signum
+
+    def run(self) -> None:
+        """Now nothing of the stack is half done."""
+        self.program.send_signal(self.signum)
+
+
+class _Signals:
+    """SIGINT and SIGTERM end the run, or go to the program if it handles them. A second one, during the cleaning up, ends the
+    process at once.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.sched = program.world.sched
         self.signum = 0
         for signum in (signal.SIGINT, signal.SIGTERM):
             signal.signal(signum, self.came)
 
     def came(self, signum: int, frame: FrameType | None) -> None:
         """Raised where the program is, which a program may swallow: the loop stops in any case when it gets its turn."""
-        self.signum = signum
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_DFL)
-        self.stop()
+        if self.program.signals.handled(signum):
+            self.sched.call_soon_threadsafe(_Forward(self.program, signum))
+            return
+        self.signum = signum
+        self.sched.stop()
         raise _Ended
 
 
@@ -60,7 +80,8 @@ def command(
     """Run PROGRAM (python -m http.server 8000) with its sockets on Linnet's stack, attached to the real network.
 
     Needs CAP_NET_ADMIN to make a device; one made for you beforehand (ip tuntap add dev NAME mode tun user YOU) needs nothing.
-    SIGINT and SIGTERM end it, with the exit code 130 or 143; else the exit code is the program's.
+    SIGINT and SIGTERM go to a program that handles them; else they end it, with the exit code 130 or 143. The exit code is the
+    program's.
     """
     if tun is None and tap is None:
         tun = 'linnet0'
@@ -75,7 +96,7 @@ def command(
             attached.pcap(pcap)
     except (OSError, ValueError) as exc:
         raise click.ClickException(str(exc)) from None
-    signals = _Signals(attached.world.sched.stop)
+    signals = _Signals(task)
     done = True
     try:
         done = attached.run()
@@ -87,4 +108,5 @@ def command(
         sys.exit(128 + signals.signum)
     if not done:
         raise click.ClickException(f'{attached.dev.name} is gone: the interface was deleted')
-    sys.exit(task.exit_code if task.exit_code is not None and task.exit_code >= 0 else 1)
+    assert task.exit_code is not None
+    sys.exit(task.exit_code if task.exit_code >= 0 else 128 - task.exit_code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from linnet.kernel.clock import ns_from_seconds
 from linnet.kernel.sched import Task, sleep_ns
-from linnet.program.runtime import current_task
+from linnet.program.runtime import current_program, current_task
 
 
 def _task() -> Task:
@@ -20,7 +20,10 @@ def sleep(seconds: float) -> None:
     task = _task()
     before, task.wait_what = task.wait_what, f'sleep({seconds:g})'
     try:
-        sleep_ns(task.sched, ns_from_seconds(seconds))
+        left = sleep_ns(task.sched, ns_from_seconds(seconds))
+        while task.pending_signals:
+            current_program().signals.run_handlers()
+            left = sleep_ns(task.sched, left) if left else 0
     finally:
         task.wait_what = before
 

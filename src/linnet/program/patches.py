@@ -7,6 +7,7 @@ descriptors.
 """
 from __future__ import annotations
 
+import _posixsubprocess
 import _thread
 import asyncio.events
 import os
@@ -17,15 +18,17 @@ import selectors
 import signal
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from linnet.kernel.file import O_NONBLOCK
 from linnet.net import socket as syscalls
-from linnet.program import clocks, names, polling, runtime, sockets, threads, tls
+from linnet.program import clocks, names, polling, processes, runtime, sockets, threads, tls
 from linnet.program.runtime import FIRST_FD, current_program, current_task
 
 replaced: dict[int, tuple[Any, Any]] = {}  # id(original) -> (original, dispatcher)
@@ -121,10 +124,6 @@ def _set_running_loop(loop: Any) -> None:
     runtime._set_running_loop(loop)
 
 
-def _set_wakeup_fd(fd: int, *, warn_on_full_buffer: bool = True) -> int:
-    return -1
-
-
 def _put(module: Any, name: str, value: Any) -> None:
     original = getattr(module, name)
     replaced[id(original)] = (original, value)
@@ -136,6 +135,7 @@ def install() -> None:
     if not replaced:
         _install_sockets()
         _install_time_and_threads()
+        _install_processes()
     sweep()
 
 
@@ -175,7 +175,6 @@ def _install_sockets() -> None:
     _put(os, 'set_blocking', _on_fd(_set_blocking, os.set_blocking))
     _put(os, 'get_blocking', _on_fd(_get_blocking, os.get_blocking))
     _put(asyncio.events, '_set_running_loop', dispatch(_set_running_loop, asyncio.events._set_running_loop))
-    _put(signal, 'set_wakeup_fd', dispatch(_set_wakeup_fd, signal.set_wakeup_fd))
 
 
 def _install_time_and_threads() -> None:
@@ -197,6 +196,39 @@ def _install_time_and_threads() -> None:
             threads.start_joinable_thread, getattr(threading, '_start_joinable_thread')))  # noqa: B009
     _put(threading, 'RLock', dispatch(threads.SimRLock, threading.RLock))
     _put(queue, 'SimpleQueue', dispatch(queue._PySimpleQueue, queue.SimpleQueue))  # type: ignore[attr-defined]
+
+
+def _install_processes() -> None:
+    for name, inside in (('signal', processes.set_signal), ('getsignal', processes.getsignal),
+                         ('raise_signal', processes.raise_signal), ('pthread_kill', processes.pthread_kill),
+                         ('siginterrupt', processes.siginterrupt), ('set_wakeup_fd', processes.set_wakeup_fd),
+                         ('setitimer', processes.setitimer), ('getitimer', processes.getitimer), ('alarm', processes.alarm),
+                         ('pause', processes.pause)):
+        _put(signal, name, dispatch(inside, getattr(signal, name)))
+    _put(threading, 'main_thread', dispatch(processes.main_thread, threading.main_thread))
+    for name in ('getpid', 'kill'):
+        _put(os, name, _in_virtual_time(getattr(processes, name), getattr(os, name)))
+    for module, names_ in ((os, ('fork', 'forkpty', 'posix_spawn', 'posix_spawnp', 'system', 'execv', 'execve')),
+                           (_posixsubprocess, ('fork_exec',))):
+        for name in names_:
+            what = f'{module.__name__.strip("_")}.{name}()' if module is os else 'subprocess'
+            _put(module, name, _in_virtual_time(partial(_refused, what), getattr(module, name)))
+    setattr(subprocess, '_fork_exec', _posixsubprocess.fork_exec)  # noqa: B010  # the name it keeps it by
+
+
+def _refused(what: str, *args: Any, **kwargs: Any) -> Any:
+    processes.refuse(what)
+
+
+def _in_virtual_time(inside: Callable[..., Any], outside: Callable[..., Any]) -> Callable[..., Any]:
+    """As dispatch(), but a program attached to the real network lives among the machine's processes."""
+    def either(*args: Any, **kwargs: Any) -> Any:
+        if processes.in_virtual_time() is not None:
+            return inside(*args, **kwargs)
+        return outside(*args, **kwargs)
+    either.__name__ = getattr(outside, '__name__', 'either')
+    either.__doc__ = outside.__doc__
+    return either
 
 
 RealLock = _thread.LockType

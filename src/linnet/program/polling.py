@@ -16,7 +16,7 @@ from typing import Any
 from linnet.kernel.clock import ns_from_seconds
 from linnet.kernel.poll import POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI
 from linnet.net import socket as sys
-from linnet.program.runtime import current_program
+from linnet.program.runtime import Program, current_program
 
 EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD = 1, 2, 3
 
@@ -45,11 +45,22 @@ def select(rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], tim
         for file in files:
             fd = _fd(file)
             wanted[fd] = wanted.get(fd, 0) | events
-    ready = dict(sys.sys_poll(current_program(), list(wanted.items()), _timeout_ns(timeout)))
+    ready = dict(poll(current_program(), list(wanted.items()), _timeout_ns(timeout)))
     if any(events & POLLNVAL for events in ready.values()):
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     masks = (POLLIN | POLLHUP | POLLERR, POLLOUT | POLLERR, POLLPRI)
     return tuple([f for f in files if ready.get(_fd(f), 0) & mask] for files, mask in zip(lists, masks, strict=True))
+
+
+def poll(program: Program, wanted: list[tuple[int, int]], timeout: int | None) -> list[tuple[int, int]]:
+    """sys_poll(); after a signal's handler it goes on with the time that is left. timeout: ns, None: for ever."""
+    deadline = None if timeout is None else int(program.world.clock.now) + timeout
+    while True:
+        try:
+            return list(sys.sys_poll(program, wanted, timeout))
+        except InterruptedError:
+            program.signals.run_handlers()
+        timeout = None if deadline is None else max(0, deadline - int(program.world.clock.now))
 
 
 class SimPoll:
@@ -76,7 +87,7 @@ class SimPoll:
     def poll(self, timeout: float | None = None) -> list[tuple[int, int]]:
         """(descriptor, events) of those that are ready; timeout in ms, None or negative: for ever."""
         ns = None if timeout is None or timeout < 0 else ns_from_seconds(timeout / 1000)
-        return list(sys.sys_poll(current_program(), list(self._events.items()), ns))
+        return poll(current_program(), list(self._events.items()), ns)
 
 
 class SimEpoll:
@@ -143,5 +154,12 @@ class SimEpoll:
             maxevents = 1023
         elif maxevents <= 0:
             raise ValueError(f'maxevents must be greater than 0, got {maxevents}')
-        ready = sys.sys_epoll_wait(self._program, self._epfd, maxevents, _timeout_ns(timeout))
-        return [(int(data), int(events)) for data, events in ready]
+        ns = _timeout_ns(timeout)
+        deadline = None if ns is None else int(self._program.world.clock.now) + ns
+        while True:
+            try:
+                ready = sys.sys_epoll_wait(self._program, self._epfd, maxevents, ns)
+                return [(int(data), int(events)) for data, events in ready]
+            except InterruptedError:
+                self._program.signals.run_handlers()
+            ns = None if deadline is None else max(0, deadline - int(self._program.world.clock.now))

@@ -14,6 +14,8 @@ import asyncio.events
 import concurrent.futures.thread as pools
 import io
 import itertools
+import os
+import signal
 import sys
 import threading
 import traceback
@@ -25,8 +27,10 @@ from linnet.include.linux.sched import Process
 from linnet.include.net.net_namespace import Net, World
 from linnet.kernel.file import FdTable
 from linnet.kernel.sched import SwitchHook, Task, join
-from linnet.net.socket import sys_close
+from linnet.net.socket import sys_close, sys_write
+from linnet.program.environ import Environ
 from linnet.program.hosts import HostTable
+from linnet.program.signals import Signals
 
 FIRST_FD = 1 << 20  # descriptors of simulated programs start here, out of the way of the machine's own
 GRACE_NS = 5 * 10**9  # how long the finally blocks of programs that are ended may go on waiting
@@ -71,41 +75,6 @@ def current_program() -> Program:
     return task.process
 
 
-class Program(Process):
-    """One program on one host. Made by Runtime.spawn; `exit_code` is None while it runs.
-
-    exception: what it raised, if it ended so. stdout, stderr: where its print() goes; None: the real ones. What a program
-    of its own has beside its descriptors: sys.argv, sys.path and sys.modules['__main__'].
-    """
-
-    def __init__(self, runtime: Runtime, net: Net, name: str, argv: list[str], pid: int) -> None:
-        super().__init__(net, name, pid)
-        self.files = FdTable(FIRST_FD)
-        self.runtime = runtime
-        self.world = runtime.world
-        self.argv = argv
-        self.stdout: TextIO | None = None
-        self.stderr: TextIO | None = None
-        self.exit_code: int | None = None
-        self.exception: BaseException | None = None
-        self.daemon = False  # the world does not wait for it, nor for its threads
-        self.tasks: list[Task] = []  # of its threads that are alive, the main one first
-        self.awaited: list[Task] = []  # those of them whose end the program's own end waits for
-        self.modules_main: ModuleType | None = None  # its sys.modules['__main__']; None: as outside
-        self.path: list[str] | None = None  # its sys.path; None: as outside
-        self.check = True
-        self.silent = False  # it is being ended: what its threads say of that goes nowhere
-
-    @property
-    def done(self) -> bool:
-        """Has it ended?"""
-        return self.exit_code is not None
-
-    def __repr__(self) -> str:
-        state = 'running' if self.exit_code is None else f'exited {self.exit_code}'
-        return f'<Program {self.name!r} pid {self.pid} on {self.net.name}, {state}>'
-
-
 class MainThread(threading.Thread):
     """What threading.current_thread() is in a program's main function. A dummy Thread made on the spot would be a daemon, and
     the threads that the program starts would inherit that.
@@ -123,6 +92,69 @@ class MainThread(threading.Thread):
     def join(self, timeout: float | None = None) -> None:
         """A program ends with its main function and its threads: no thread can wait for both."""
         raise RuntimeError('cannot join the main thread')
+
+
+class Program(Process):
+    """One program on one host. Made by Runtime.spawn; `exit_code` is None while it runs.
+
+    exception: what it raised, if it ended so. stdout, stderr: where its print() goes; None: the real ones. What a program
+    of its own has beside its descriptors: sys.argv, sys.path and sys.modules['__main__'].
+    """
+
+    def __init__(self, runtime: Runtime, net: Net, name: str, argv: list[str], pid: int) -> None:
+        super().__init__(net, name, pid)
+        self.files = FdTable(FIRST_FD)
+        self.runtime = runtime
+        self.world = runtime.world
+        self.argv = argv
+        self.stdout: TextIO | None = None
+        self.stderr: TextIO | None = None
+        self.exit_code: int | None = None
+        self.killed: int | None = None  # the exit code that a signal gives it, while it is ending
+        self.exception: BaseException | None = None
+        self.daemon = False  # the world does not wait for it, nor for its threads
+        self.tasks: list[Task] = []  # of its threads that are alive, the main one first
+        self.awaited: list[Task] = []  # those of them whose end the program's own end waits for
+        self.modules_main: ModuleType | None = None  # its sys.modules['__main__']; None: as outside
+        self.path: list[str] | None = None  # its sys.path; None: as outside
+        self.environ = Environ({})
+        self.main_thread: threading.Thread = MainThread()
+        self.signals = Signals(runtime.world.clock, self._end, self._wake)
+        self.check = True
+        self.silent = False  # it is being ended: what its threads say of that goes nowhere
+
+    @property
+    def done(self) -> bool:
+        """Has it ended?"""
+        return self.exit_code is not None
+
+    def send_signal(self, signum: int) -> None:
+        """As subprocess.Popen.send_signal: a handler runs when the world does; what is not handled ends the program."""
+        self.signals.send(signum)
+
+    def terminate(self) -> None:
+        """SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+    def _end(self, exit_code: int) -> None:
+        self.killed = exit_code
+        main = self.signals.main
+        if main is not None:
+            main.sched.kill(main)
+
+    def _wake(self, fd: int, byte: bytes) -> None:
+        try:
+            sys_write(self, fd, byte)
+        except OSError:
+            return  # full, or closed: as in CPython nothing follows but, there, a warning
+
+    def __repr__(self) -> str:
+        state = 'running' if self.exit_code is None else f'exited {self.exit_code}'
+        return f'<Program {self.name!r} pid {self.pid} on {self.net.name}, {state}>'
 
 
 class TaskState:
@@ -158,6 +190,7 @@ class Runtime(SwitchHook):
         self.outside = TaskState()
         self.real: tuple[TextIO, TextIO, list[str]] = (sys.stdout, sys.stderr, sys.argv)
         self.real_main = sys.modules['__main__']
+        self.real_environ = os.environ
         self.real_path = sys.path
         self.view: Program | None = None  # whose `sys` is in place
         self.first_ident = FIRST_FD + (next(worlds) << 32)
@@ -167,18 +200,20 @@ class Runtime(SwitchHook):
     # -- programs
 
     def spawn(self, net: Net, fn: Callable[[], object], *, name: str, argv: list[str] | None = None,
-              daemon: bool = False, check: bool = True, path: str | None = None) -> Program:
+              daemon: bool = False, check: bool = True, path: str | None = None,
+              env: dict[str, str] | None = None) -> Program:
         """Start fn as the main thread of a new program on the host of `net`. It runs when the world does.
 
         daemon: the world does not wait for it. check: what it raises is raised by the world's run(), too. path: a folder that
-        comes first on its sys.path.
+        comes first on its sys.path. env: its environment; None: a copy of what the environment is now.
         """
         program = Program(self, net, name, argv or [name], len(self.programs) + 1)
         program.check, program.daemon = check, daemon
         if path is not None:
             program.path = [path, *sys.path]
+        program.environ = Environ(dict(os.environ) if env is None else env)
         self.programs.append(program)
-        self.start_thread(program, lambda: self._main(program, fn), f'{net.name}:{name}', False)
+        program.signals.main = self.start_thread(program, lambda: self._main(program, fn), f'{net.name}:{name}', False)
         return program
 
     def start_thread(self, program: Program, fn: Callable[[], object], name: str, daemon: bool) -> Task:
@@ -204,27 +239,31 @@ class Runtime(SwitchHook):
     def _main(self, program: Program, fn: Callable[[], object]) -> None:
         """Run the program's main function, wait for its threads, close what it left open."""
         sched = self.world.sched
-        threading._active[threading.get_ident()] = MainThread()  # type: ignore[attr-defined]
+        threading._active[threading.get_ident()] = program.main_thread  # type: ignore[attr-defined]
         try:
             fn()
             me = sched.current
             self._end_pools(program)
-            for task in list(program.awaited):
-                if task is not me:
-                    join(sched, task)
+            while others := [task for task in program.awaited if task is not me]:
+                if not join(sched, others[0]):
+                    program.signals.run_handlers()
             program.exit_code = 0
         except SystemExit as exc:
             program.exit_code = exc.code if isinstance(exc.code, int) else 0 if exc.code is None else 1
+        except KeyboardInterrupt:
+            program.exit_code = -signal.SIGINT
         except Exception as exc:
             program.exit_code = 1
             program.exception = exc
-            if not program.check:
+            if not program.check and program.killed is None:
                 traceback.print_exc()
         finally:
-            if program.exit_code is None:
-                program.exit_code = -9
+            if program.killed is not None:
+                program.exit_code = program.killed
+            elif program.exit_code is None:
+                program.exit_code = -signal.SIGKILL
             self._exit(program)
-        if program.exception is not None and program.check:
+        if program.exception is not None and program.check and program.killed is None:
             raise program.exception
 
     def _end_pools(self, program: Program) -> None:
@@ -265,6 +304,7 @@ class Runtime(SwitchHook):
         """What exit() does: end the other threads and close the descriptors."""
         self.restore()
         program.exited = program.silent = True
+        program.signals.close()
         self._show(program)
         me = self.world.sched.current
         for task in list(program.tasks):
@@ -330,6 +370,7 @@ class Runtime(SwitchHook):
             sys.modules['__main__'] = program.modules_main
         if program.path is not None:
             sys.path = program.path
+        self.real_environ, os.environ = os.environ, program.environ
 
     def _put_away(self, program: Program) -> None:
         stdout, stderr = program.stdout or self.real[0], program.stderr or self.real[1]
@@ -338,6 +379,7 @@ class Runtime(SwitchHook):
         if sys.stderr is not stderr and sys.stderr is not NOWHERE:
             program.stderr = sys.stderr
         program.argv = sys.argv
+        os.environ = self.real_environ  # noqa: B003  # put back, not cleared
         main = sys.modules['__main__']
         if main is not self.real_main:
             program.modules_main = main

@@ -19,12 +19,13 @@ from linnet.kernel.clock import ns_from_seconds
 from linnet.kernel.file import O_NONBLOCK
 from linnet.kernel.poll import POLLERR, POLLHUP, POLLIN, POLLOUT
 from linnet.net import socket as sys
-from linnet.program import names
+from linnet.program import names, polling
 from linnet.program.runtime import Program, current_program
 
 T = TypeVar('T')
 Address = Any  # what programs pass: (host, port) for AF_INET
 F_GETFL, F_SETFL = 3, 4
+FOREVER = 1 << 62  # ns
 RealSocket = std.socket  # kept: the module's name is patched while a program runs
 
 
@@ -220,11 +221,14 @@ class SimSocket(std.socket):
             except BlockingIOError:
                 if not self._timeout or deadline is None:
                     raise
+            except InterruptedError:
+                self._program.signals.run_handlers()
+                continue
             self._wait(events, deadline)
 
     def _wait(self, events: int, deadline: int) -> None:
         left = deadline - int(self._program.world.clock.now)
-        if left <= 0 or not sys.sys_poll(self._program, [(self._fd, events)], left):
+        if left <= 0 or not polling.poll(self._program, [(self._fd, events)], left):
             raise TimeoutError('timed out')
 
     # -- opening and closing
@@ -258,6 +262,9 @@ class SimSocket(std.socket):
         try:
             sys.sys_connect(self._program, self._fd, target)
             return 0
+        except InterruptedError:
+            self._program.signals.run_handlers()
+            deadline = deadline if deadline is not None else FOREVER
         except OSError as exc:
             if exc.errno != errno.EINPROGRESS or not self._timeout or deadline is None:
                 return exc.errno or errno.EIO

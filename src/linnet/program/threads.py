@@ -54,6 +54,8 @@ class Waiters:
             task.wait_what = before
             if task in self.tasks:
                 self.tasks.remove(task)
+        if task.pending_signals:
+            current_program().signals.run_handlers()
         return left > 0
 
     def wake(self, count: int = 1) -> None:
