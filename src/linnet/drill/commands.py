@@ -31,8 +31,30 @@ RESTORE: Final = re.compile(r'/tmp/sysctl_restore_.*\.sh$')
 ARITHMETIC: Final = re.compile(r'\$\(\(([0-9*+\- ]+)\)\)')
 MODULE_PARAMETER: Final = re.compile(r'/sys/module/(\w+)/parameters/(\w+)')
 MODULE_DEFAULTS: Final = {'tcp_cubic.hystart_detect': '3', 'tcp_cubic.hystart': '1'}  # may be set to what they are
+TC_FLAGS: Final = {'pacing': ('pacing', 1), 'nopacing': ('pacing', 0), 'horizon_drop': ('horizon_drop', 1),
+                   'horizon_cap': ('horizon_drop', 0)}
+TC_UNITS: Final = {'': 1.0, 'bit': 1 / 8, 'kbit': 1e3 / 8, 'mbit': 1e6 / 8, 'gbit': 1e9 / 8, 'bps': 1.0, 'kbps': 1e3, 'mbps': 1e6,
+                   's': 1e9, 'ms': 1e6, 'us': 1e3, 'ns': 1.0, 'b': 1.0, 'k': 1024.0, 'kb': 1024.0, 'm': 1048576.0,
+                   'mb': 1048576.0}
+TC_VALUE: Final = re.compile(r'(\d+)([a-z]*)$')
 METRICS: Final = {'advmss': RTAX_ADVMSS, 'mtu': RTAX_MTU, 'initcwnd': RTAX_INITCWND, 'initrwnd': RTAX_INITRWND,
                   'quickack': RTAX_QUICKACK, 'rto_min': RTAX_RTO_MIN}
+
+
+def tc_options(words: list[str]) -> dict[str, int]:
+    """The options of a discipline as sch_api takes them: rates in bytes a second, times in ns, sizes in bytes."""
+    options: dict[str, int] = {}
+    rest = iter(words)
+    for name in rest:
+        if name in TC_FLAGS:
+            key, value = TC_FLAGS[name]
+            options[key] = value
+            continue
+        match = TC_VALUE.match(next(rest, '').lower())
+        if match is None or match[2] not in TC_UNITS:
+            raise DrillError(f'tc: what is {name} {words}')
+        options[name] = round(int(match[1]) * TC_UNITS[match[2]])
+    return options
 
 
 def split_commands(text: str) -> list[list[str]]:
@@ -206,7 +228,7 @@ class Commands:
     # -- devices, routes, counters
 
     def tc(self, words: list[str]) -> str:
-        """tc qdisc add|replace|delete dev tun0 root [KIND [limit N]]"""
+        """tc qdisc add|replace|delete dev tun0 root [KIND [OPTION VALUE]...]"""
         if len(words) < 5 or words[0] != 'qdisc' or words[2] != 'dev' or words[3] != self.dev.name or words[4] != 'root':
             raise DrillError(f'tc {" ".join(words)}')
         if words[1] in ('delete', 'del'):
@@ -214,9 +236,8 @@ class Commands:
             return ''
         if words[1] not in ('add', 'replace', 'change') or len(words) < 6:
             raise DrillError(f'tc {" ".join(words)}')
-        options = {name: int(value) for name, value in zip(words[6::2], words[7::2], strict=True)}
         try:
-            qdisc_create(self.dev, words[5], options)
+            qdisc_create(self.dev, words[5], tc_options(words[6:]))
         except (KeyError, ValueError) as exc:
             raise DrillError(f'tc: {exc.args[0]}') from None
         return ''

@@ -128,7 +128,7 @@ class SkBuff:
         self.tcp_flags: i64 = 0  # TCPHDR_*
         self.sacked: i64 = 0  # TCPCB_*
         self.eor: bool = False
-        self.when: i64 = 0  # ns, start of the connection's clock at the first transmission (0: never sent)
+        self.when: i64 = 0  # ns; in an fq: when it may leave (Linux: fq_skb_cb.time_to_send)
         self.tcp_tw_isn: i64 = 0  # a SYN that reopens a connection from TIME_WAIT: the sequence number to start with
         # rate sampling (Linux: TCP_SKB_CB(skb)->tx)
         self.tx_delivered: i64 = 0

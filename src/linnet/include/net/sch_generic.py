@@ -80,6 +80,10 @@ class Qdisc:
         """The discipline's own options, as `tc qdisc show` prints them after the id."""
         return ''
 
+    def dump_stats(self) -> str:
+        """Lines of its own that `tc -s qdisc show` adds, or nothing."""
+        return ''
+
 
 def qdisc_qlen(q: Qdisc) -> i64:
     """Packets queued, the requeued one included.  Linux: include/net/sch_generic.h."""

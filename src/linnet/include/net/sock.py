@@ -50,6 +50,11 @@ SOCK_ZEROCOPY: Final = 1 << 19
 SOCK_ASYNC_NOSPACE: Final = 1
 SOCK_NOSPACE: Final = 2
 
+# sk_pacing_status: who keeps to sk_pacing_rate (Linux: enum sk_pacing)
+SK_PACING_NONE: Final = 0
+SK_PACING_NEEDED: Final = 1  # the transport itself, by a timer
+SK_PACING_FQ: Final = 2  # the fq discipline of the device
+SK_UNLIMITED_RATE: Final = 1 << 62  # bytes a second; Linux: ~0
 SOCK_SNDBUF_LOCK: Final = 1
 SOCK_RCVBUF_LOCK: Final = 2
 SOCK_BINDADDR_LOCK: Final = 4
@@ -369,8 +374,8 @@ class Sock:
         self.sk_gso_max_size: i64 = 65536
         self.sk_gso_max_segs: i64 = 65535
         self.sk_pacing_rate: i64 = 0  # bytes a second
-        self.sk_max_pacing_rate: i64 = (1 << 62)
-        self.sk_pacing_status: i64 = 0
+        self.sk_max_pacing_rate: i64 = SK_UNLIMITED_RATE
+        self.sk_pacing_status: i64 = SK_PACING_NONE
         self.sk_pacing_shift: i64 = 10
         self.sk_txhash: i64 = 0
         self.sk_tx_queue_mapping: i64 = -1

@@ -382,9 +382,8 @@ class TcpSock(InetConnectionSock):
         self.fastopen_cookie_key: bytes = b''
         self.tlp_retrans: bool = False
         self.tlp_high_seq: i64 = 0
-        self.tcp_clock_cache: i64 = 0
-        self.tcp_wstamp_ns: i64 = 0  # when the last segment was sent
-        self.tcp_mstamp: i64 = 0  # ns: the clock as of the segment or call in hand
+        self.tcp_wstamp_ns: i64 = 0  # when the last segment left, or with pacing, when the next one may
+        self.tcp_mstamp: i64 = 0  # ns: the clock as of the segment or call in hand (Linux: in µs; tcp_clock_cache in ns)
         self.srtt_us: i64 = 0
         self.mdev_us: i64 = 0
         self.mdev_max_us: i64 = 0

@@ -74,6 +74,9 @@ from linnet.include.net.sock import (
     MAX_SCHEDULE_TIMEOUT,
     SK_CAN_REUSE,
     SK_NO_REUSE,
+    SK_PACING_NEEDED,
+    SK_PACING_NONE,
+    SK_UNLIMITED_RATE,
     SOCK_BROADCAST,
     SOCK_DBG,
     SOCK_KEEPOPEN,
@@ -106,8 +109,6 @@ U32_MAX: Final = 0xFFFFFFFF
 IFNAMSIZ: Final = 16
 NSEC_PER_SEC: Final = 1_000_000_000
 TIMEVAL_SIZE: Final = 16
-SK_PACING_NEEDED: Final = 1
-UNLIMITED_RATE: Final = 1 << 62
 BUF_LOCK_MASK: Final = SOCK_SNDBUF_LOCK | SOCK_RCVBUF_LOCK
 NO_OPTION: Final = -1 << 40
 MAX_SECONDS: Final = MAX_SCHEDULE_TIMEOUT // NSEC_PER_SEC - 1
@@ -240,10 +241,10 @@ def sock_set_pacing_rate(sk: Sock, optval: bytes) -> int:
     unlimited = rate == U32_MAX
     if len(optval) >= 8:
         rate = int.from_bytes(optval[:8], 'little')
-        unlimited = rate >= UNLIMITED_RATE
+        unlimited = rate >= SK_UNLIMITED_RATE
     if unlimited:
-        rate = UNLIMITED_RATE
-    else:
+        rate = SK_UNLIMITED_RATE
+    elif sk.sk_pacing_status == SK_PACING_NONE:
         sk.sk_pacing_status = SK_PACING_NEEDED
     sk.sk_max_pacing_rate = rate
     if sk.sk_pacing_rate > rate:
@@ -487,7 +488,7 @@ def sk_getsockopt(sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
         rate = U32_MAX if sk.sk_max_pacing_rate > U32_MAX else int(sk.sk_max_pacing_rate)
         data = int_bytes(rate)
         if optlen >= 8:
-            unlimited = sk.sk_max_pacing_rate >= UNLIMITED_RATE
+            unlimited = sk.sk_max_pacing_rate >= SK_UNLIMITED_RATE
             data = b'\xff' * 8 if unlimited else int(sk.sk_max_pacing_rate).to_bytes(8, 'little')
     elif optname == SO_MEMINFO:
         data = sk_get_meminfo(sk)

@@ -62,7 +62,7 @@ from linnet.include.net.tcp import (
     tcp_wnd_end,
     tcp_write_queue_empty,
 )
-from linnet.net.ipv4.inet_connection_sock import inet_csk_clear_xmit_timer, inet_csk_reset_xmit_timer
+from linnet.net.ipv4.inet_connection_sock import inet_csk_clear_xmit_timer
 from linnet.net.ipv4.tcp import tcp_rtx_queue_unlink_and_free
 from linnet.net.ipv4.tcp_chrono import tcp_chrono_stop
 from linnet.net.ipv4.tcp_cong import tcp_set_ca_state
@@ -112,6 +112,7 @@ from linnet.net.ipv4.tcp_output import (
     tcp_sync_mss,
     tcp_trim_head,
 )
+from linnet.net.ipv4.tcp_output_pacing import tcp_reset_xmit_timer
 from linnet.net.ipv4.tcp_rate import tcp_rate_gen, tcp_rate_skb_delivered
 from linnet.net.ipv4.tcp_recovery import tcp_rack_advance, tcp_rack_update_reo_wnd
 
@@ -344,7 +345,7 @@ def tcp_ack_probe(sk: TcpSock) -> None:
         inet_csk_clear_xmit_timer(sk, ICSK_TIME_PROBE0)
         # the send that follows starts the retransmit timer
     else:
-        inet_csk_reset_xmit_timer(sk, ICSK_TIME_PROBE0, tcp_probe0_when(sk, TCP_RTO_MAX), TCP_RTO_MAX)
+        tcp_reset_xmit_timer(sk, ICSK_TIME_PROBE0, tcp_probe0_when(sk, TCP_RTO_MAX), TCP_RTO_MAX)
 
 
 def tcp_snd_una_update(tp: TcpSock, ack: i64) -> None:

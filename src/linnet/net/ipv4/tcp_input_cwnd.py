@@ -38,8 +38,9 @@ from linnet.include.net.tcp import (
     tcp_packets_in_flight,
     tcp_skb_pcount,
 )
-from linnet.net.ipv4.inet_connection_sock import inet_csk_clear_xmit_timer, inet_csk_reset_xmit_timer
+from linnet.net.ipv4.inet_connection_sock import inet_csk_clear_xmit_timer
 from linnet.net.ipv4.tcp_cong import tcp_ca_event, tcp_set_ca_state
+from linnet.net.ipv4.tcp_output_pacing import tcp_reset_xmit_timer
 
 LINUX_FILE: Final = 'net/ipv4/tcp_input.c'
 
@@ -199,7 +200,7 @@ def tcp_rearm_rto(sk: TcpSock) -> None:
         if skb is not None:
             left = (skb.tstamp + rto * 1_000_000 - sock_net(sk).clock.now) // 1_000_000
             rto = left if left > TCP_TIMEOUT_MIN else TCP_TIMEOUT_MIN
-    inet_csk_reset_xmit_timer(sk, ICSK_TIME_RETRANS, rto, TCP_RTO_MAX)
+    tcp_reset_xmit_timer(sk, ICSK_TIME_RETRANS, rto, TCP_RTO_MAX)
 
 
 def tcp_verify_retransmit_hint(tp: TcpSock, skb: SkBuff) -> None:

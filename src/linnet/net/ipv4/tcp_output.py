@@ -113,19 +113,19 @@ from linnet.net.ipv4.tcp_output_opts import tcp_mss_clamp as tcp_mss_clamp
 from linnet.net.ipv4.tcp_output_opts import tcp_options_hdr as tcp_options_hdr
 from linnet.net.ipv4.tcp_output_opts import tcp_options_write as tcp_options_write
 from linnet.net.ipv4.tcp_output_opts import tcp_synack_options as tcp_synack_options
+from linnet.net.ipv4.tcp_output_pacing import TASKLET_SOFTIRQ, TsqTasklet, tcp_reset_xmit_timer
+from linnet.net.ipv4.tcp_output_pacing import tcp_pacing_check as tcp_pacing_check
 from linnet.net.ipv4.tcp_output_rtx import __tcp_retransmit_skb as __tcp_retransmit_skb
 from linnet.net.ipv4.tcp_output_rtx import tcp_retransmit_skb as tcp_retransmit_skb
 from linnet.net.ipv4.tcp_output_rtx import tcp_send_loss_probe as tcp_send_loss_probe
 from linnet.net.ipv4.tcp_output_rtx import tcp_xmit_retransmit_queue as tcp_xmit_retransmit_queue
+from linnet.net.ipv4.tcp_output_transmit import tcp_cwnd_restart as tcp_cwnd_restart
 from linnet.net.ipv4.tcp_output_transmit import (
-    TASKLET_SOFTIRQ,
-    TsqTasklet,
     tcp_ecn_send_syn,
     tcp_ecn_send_synack,
     tcp_init_nondata_skb,
     tcp_queue_skb,
 )
-from linnet.net.ipv4.tcp_output_transmit import tcp_cwnd_restart as tcp_cwnd_restart
 from linnet.net.ipv4.tcp_output_transmit import tcp_init_cwnd_of as tcp_init_cwnd_of
 from linnet.net.ipv4.tcp_output_transmit import tcp_slow_start_after_idle_check as tcp_slow_start_after_idle_check
 from linnet.net.ipv4.tcp_output_transmit import tcp_transmit_skb as tcp_transmit_skb
@@ -477,7 +477,7 @@ def tcp_send_probe0(sk: TcpSock) -> None:
     else:
         # this host's queue was full: that says nothing about the peer
         timeout = TCP_RESOURCE_PROBE_INTERVAL
-    inet_csk_reset_xmit_timer(sk, ICSK_TIME_PROBE0, tcp_clamp_probe0_to_user_timeout(sk, timeout), TCP_RTO_MAX)
+    tcp_reset_xmit_timer(sk, ICSK_TIME_PROBE0, tcp_clamp_probe0_to_user_timeout(sk, timeout), TCP_RTO_MAX)
 
 
 # -- small queues, and what waits for the socket's owner

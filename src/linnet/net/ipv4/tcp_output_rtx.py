@@ -25,7 +25,7 @@ from linnet.include.net.snmp import (
     NET_INC_STATS,
     TCP_MIB_RETRANSSEGS,
 )
-from linnet.include.net.sock import sock_net
+from linnet.include.net.sock import SK_PACING_NONE, sock_net
 from linnet.include.net.tcp import (
     TCP_NAGLE_OFF,
     TCP_RTO_MAX,
@@ -49,7 +49,6 @@ from linnet.include.net.tcp import (
     tcp_skb_timestamp_ms,
 )
 from linnet.include.trace.events.tcp import trace_tcp_retransmit_skb
-from linnet.net.ipv4.inet_connection_sock import inet_csk_reset_xmit_timer
 from linnet.net.ipv4.tcp import tcp_wmem_free_skb
 from linnet.net.ipv4.tcp_input_cwnd import tcp_rearm_rto
 from linnet.net.ipv4.tcp_output_frag import (
@@ -60,6 +59,7 @@ from linnet.net.ipv4.tcp_output_frag import (
     tcp_trim_head,
 )
 from linnet.net.ipv4.tcp_output_mss import tcp_current_mss
+from linnet.net.ipv4.tcp_output_pacing import tcp_pacing_check, tcp_reset_xmit_timer
 from linnet.net.ipv4.tcp_output_transmit import tcp_transmit_skb
 from linnet.net.ipv4.tcp_output_xmit import tcp_small_queue_check, tcp_snd_wnd_test, tcp_tso_segs, tcp_write_xmit
 
@@ -230,6 +230,8 @@ def tcp_xmit_retransmit_queue(sk: TcpSock) -> None:
         skb = rtx_head
     hole: SkBuff | None = None
     while skb is not None:
+        if sk.sk_pacing_status != SK_PACING_NONE and tcp_pacing_check(sk):
+            break
         if hole is None:
             sk.retransmit_skb_hint = skb
         segs = sk.snd_cwnd - tcp_packets_in_flight(sk)
@@ -260,7 +262,7 @@ def tcp_xmit_retransmit_queue(sk: TcpSock) -> None:
             rearm_timer = True
         skb = skb.next
     if rearm_timer:
-        inet_csk_reset_xmit_timer(sk, ICSK_TIME_RETRANS, sk.icsk_rto, TCP_RTO_MAX)
+        tcp_reset_xmit_timer(sk, ICSK_TIME_RETRANS, sk.icsk_rto, TCP_RTO_MAX)
 
 
 def tcp_probe_tail(sk: TcpSock) -> bool:

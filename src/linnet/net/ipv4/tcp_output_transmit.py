@@ -21,7 +21,7 @@ from linnet.include.net.inet_connection_sock import (
     inet_csk_inc_pingpong_cnt,
 )
 from linnet.include.net.snmp import NET_ADD_STATS, TCP_MIB_OUTSEGS
-from linnet.include.net.sock import sock_hold, sock_net
+from linnet.include.net.sock import SK_PACING_FQ, SK_PACING_NONE, sock_hold, sock_net
 from linnet.include.net.tcp import (
     CA_EVENT_CWND_RESTART,
     CA_EVENT_TX_START,
@@ -45,7 +45,7 @@ from linnet.include.net.tcp import (
     before,
     tcp_packets_in_flight,
 )
-from linnet.kernel.softirq import SoftirqAction, raise_softirq
+from linnet.kernel.softirq import raise_softirq
 from linnet.net.core.skbuff import skb_clone
 from linnet.net.core.sock import __sk_free
 from linnet.net.ipv4.inet_connection_sock import inet_csk_clear_xmit_timer
@@ -61,19 +61,12 @@ from linnet.net.ipv4.tcp_output_opts import (
     tcp_options_write,
     tcp_syn_options,
 )
+from linnet.net.ipv4.tcp_output_pacing import TASKLET_SOFTIRQ, TsqTasklet, tcp_update_skb_after_send
 from linnet.net.ipv4.tcp_rate import tcp_rate_skb_sent
 
 LINUX_FILE: Final = 'net/ipv4/tcp_output.c'
 
-TASKLET_SOFTIRQ: Final = 6
 U16_MAX: Final = 0xFFFF
-
-
-class TsqTasklet(SoftirqAction):
-    """The sockets of a world that may send again because their packets left the host (Linux: struct tsq_tasklet)."""
-
-    def __init__(self) -> None:
-        self.socks: list[TcpSock] = []
 
 
 class TcpWfree(SkbDestructor):
@@ -322,8 +315,11 @@ def tcp_transmit_skb(sk: TcpSock, oskb: SkBuff, clone_it: bool, rcv_nxt: i64) ->
     rcv_nxt: what to acknowledge, as a rule sk.rcv_nxt. Returns 0, or a negative errno where nothing was sent.
     Linux: net/ipv4/tcp_output.c, __tcp_transmit_skb since 4.13.
     """
-    oskb.tstamp = sk.tcp_mstamp
-    sk.tcp_wstamp_ns = sk.tcp_mstamp
+    prior_wstamp = sk.tcp_wstamp_ns
+    if prior_wstamp < sk.tcp_mstamp:
+        sk.tcp_wstamp_ns = sk.tcp_mstamp
+    # when it departs: now, or with fq below, in its turn
+    oskb.tstamp = sk.tcp_wstamp_ns
     skb = oskb
     if clone_it:
         skb = skb_clone(oskb)
@@ -341,7 +337,8 @@ def tcp_transmit_skb(sk: TcpSock, oskb: SkBuff, clone_it: bool, rcv_nxt: i64) ->
     else:
         skb.destructor = TCP_WFREE
     sk.sk_wmem_alloc += truesize
-    skb.tstamp = 0  # whoever receives it stamps it
+    # whoever receives it stamps it, unless fq has to hold it back
+    skb.tstamp = sk.tcp_wstamp_ns if sk.sk_pacing_status == SK_PACING_FQ else 0
     skb.hash = sk.sk_txhash
     pcount = skb.gso_segs
     if pcount > 1:
@@ -365,5 +362,7 @@ def tcp_transmit_skb(sk: TcpSock, oskb: SkBuff, clone_it: bool, rcv_nxt: i64) ->
         tcp_enter_cwr(sk)
         err = net_xmit_eval(err)
     if err == 0 and clone_it:
+        if sk.sk_pacing_status != SK_PACING_NONE:
+            tcp_update_skb_after_send(sk, oskb, prior_wstamp)
         tcp_rate_skb_sent(sk, oskb)
     return err

@@ -14,7 +14,7 @@ from mypy_extensions import i64
 from linnet.include.linux.skbuff import SkBuff, __skb_queue_tail, __skb_unlink
 from linnet.include.net.inet_connection_sock import ICSK_TIME_LOSS_PROBE, ICSK_TIME_PROBE0
 from linnet.include.net.snmp import LINUX_MIB_TCPORIGDATASENT, NET_ADD_STATS
-from linnet.include.net.sock import SOCK_NOSPACE, sock_net
+from linnet.include.net.sock import SK_PACING_NONE, SOCK_NOSPACE, sock_net
 from linnet.include.net.tcp import (
     TCP_CA_CWR,
     TCP_CHRONO_RWND_LIMITED,
@@ -44,13 +44,13 @@ from linnet.include.net.tcp_states import (
     TCPF_ESTABLISHED,
 )
 from linnet.net.core.skbuff import skb_take_frags
-from linnet.net.ipv4.inet_connection_sock import inet_csk_reset_xmit_timer
 from linnet.net.ipv4.tcp import tcp_wmem_free_skb
 from linnet.net.ipv4.tcp_chrono import tcp_chrono_start, tcp_chrono_stop
 from linnet.net.ipv4.tcp_cong import tcp_is_cwnd_limited, tcp_snd_cwnd_set
 from linnet.net.ipv4.tcp_input_cwnd import tcp_current_ssthresh, tcp_rearm_rto
 from linnet.net.ipv4.tcp_output_frag import __pskb_trim_head, tcp_set_skb_tso_segs, tso_fragment
 from linnet.net.ipv4.tcp_output_mss import tcp_current_mss
+from linnet.net.ipv4.tcp_output_pacing import tcp_pacing_check, tcp_reset_xmit_timer
 from linnet.net.ipv4.tcp_output_transmit import tcp_init_cwnd_of, tcp_transmit_skb
 from linnet.net.ipv4.tcp_sndbuf import tcp_check_space
 
@@ -208,7 +208,7 @@ def tcp_small_queue_check(sk: TcpSock, skb: SkBuff, factor: i64) -> bool:
     rate = sk.sk_pacing_rate >> sk.sk_pacing_shift
     if rate > limit:
         limit = rate
-    if sk.sk_pacing_status == 0:
+    if sk.sk_pacing_status == SK_PACING_NONE:
         most = sock_net(sk).ipv4.sysctl_tcp_limit_output_bytes
         if most < limit:
             limit = most
@@ -341,7 +341,7 @@ def tcp_schedule_loss_probe(sk: TcpSock, advancing_rto: bool) -> bool:
     rto_delta_us = sk.icsk_rto * 1000 if advancing_rto else tcp_rto_delta_us(sk)
     if rto_delta_us > 0 and rto_delta_us < timeout_us:
         timeout_us = rto_delta_us
-    inet_csk_reset_xmit_timer(sk, ICSK_TIME_LOSS_PROBE, (timeout_us + 999) // 1000, TCP_RTO_MAX)
+    tcp_reset_xmit_timer(sk, ICSK_TIME_LOSS_PROBE, (timeout_us + 999) // 1000, TCP_RTO_MAX)
     return True
 
 
@@ -362,6 +362,8 @@ def tcp_write_xmit(sk: TcpSock, mss_now: i64, nonagle: i64, push_one: i64) -> bo
     while True:
         skb = sk.sk_write_queue.next
         if skb is None:
+            break
+        if sk.sk_pacing_status != SK_PACING_NONE and tcp_pacing_check(sk):
             break
         cwnd_quota = tcp_cwnd_test(sk)
         if cwnd_quota == 0:
@@ -425,7 +427,7 @@ def tcp_write_xmit(sk: TcpSock, mss_now: i64, nonagle: i64, push_one: i64) -> bo
 def tcp_check_probe_timer(sk: TcpSock) -> None:
     """Nothing is in flight: start to probe the window, if no timer runs.  Linux: include/net/tcp.h."""
     if sk.packets_out == 0 and sk.icsk_pending == 0:
-        inet_csk_reset_xmit_timer(sk, ICSK_TIME_PROBE0, tcp_probe0_base(sk), TCP_RTO_MAX)
+        tcp_reset_xmit_timer(sk, ICSK_TIME_PROBE0, tcp_probe0_base(sk), TCP_RTO_MAX)
 
 
 def __tcp_push_pending_frames(sk: TcpSock, cur_mss: i64, nonagle: i64) -> None:

@@ -8,6 +8,7 @@ from linnet.include.linux.netdevice import NetDevice
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.sch_generic import Qdisc, qdisc_qlen
 from linnet.net.sched.sch_fifo import BfifoQdisc, PfifoQdisc
+from linnet.net.sched.sch_fq import FqQdisc
 from linnet.net.sched.sch_generic import NoopQdisc, NoqueueQdisc, PfifoFastQdisc, dev_graft_qdisc
 
 TC_H_FIRST_AUTO: Final = 0x8001  # handles that nobody asked for start here
@@ -20,7 +21,7 @@ def register_qdisc(net: Net, cls: type[Qdisc]) -> None:
 
 def pktsched_init(net: Net) -> None:
     """The disciplines that every host knows.  Linux: net/sched/sch_api.c."""
-    for cls in (NoopQdisc, NoqueueQdisc, PfifoFastQdisc, PfifoQdisc, BfifoQdisc):
+    for cls in (NoopQdisc, NoqueueQdisc, PfifoFastQdisc, PfifoQdisc, BfifoQdisc, FqQdisc):
         register_qdisc(net, cls)
 
 
@@ -57,4 +58,7 @@ def tc_qdisc_show(dev: NetDevice, stats: bool = True) -> str:
             lines.append(f' Sent {s.bytes} bytes {s.packets} pkt (dropped {s.drops}, overlimits {s.overlimits} '
                          f'requeues {s.requeues}) ')
             lines.append(f' backlog {s.backlog}b {qdisc_qlen(q)}p requeues {s.requeues}')
+            own = q.dump_stats()
+            if own:
+                lines.append(own)
     return '\n'.join(lines)
