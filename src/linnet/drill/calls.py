@@ -197,8 +197,9 @@ class Calls:
         """sendmsg(4, {msg_name(...)=..., msg_iov(1)=[{..., 100}], msg_flags=0}, MSG_EOR)"""
         live, bits = self.r.live_fd(number(fd)), number(flags)
         head = self.msghdr(header)
-        data = bytes(sum(self.iovec(head['msg_iov'], number(head['msg_iov()']))))
-        msg = Msghdr(data)
+        sizes = self.iovec(head['msg_iov'], number(head['msg_iov()']))
+        msg = Msghdr(bytes(sum(sizes)))
+        msg.iov_lens = sizes
         if 'msg_name' in head:
             msg.msg_name = self.address(head['msg_name'], Sockaddr(AF_INET, self.r.config.remote, self.r.config.connect_port))
         for item in head.get('msg_control', []):

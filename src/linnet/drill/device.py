@@ -27,7 +27,8 @@ from linnet.include.linux.skbuff import PACKET_HOST, SKB_GSO_TCPV4, SkBuff
 from linnet.include.net.net_namespace import Net
 from linnet.kernel.softirq import local_bh_disable, local_bh_enable
 from linnet.net.core.dev import dev_open, netif_receive_skb, register_netdevice
-from linnet.net.core.skbuff import consume_skb, skb_bytes, skb_from_bytes
+from linnet.net.core.skbuff import consume_skb, skb_bytes, skb_from_bytes, skb_orphan_frags_rx
+from linnet.net.core.skbuff_tstamp import skb_tx_timestamp
 
 TUN_QUEUE_LEN: Final = 500
 
@@ -43,6 +44,8 @@ class DrillOps(NetDeviceOps):
 
     def ndo_start_xmit(self, skb: SkBuff, dev: NetDevice) -> i64:
         """Keep it for the script."""
+        skb_tx_timestamp(skb)
+        skb_orphan_frags_rx(skb)
         data = skb_bytes(skb)
         now = int(self.net.clock.now)
         dev.stats.tx_packets += 1

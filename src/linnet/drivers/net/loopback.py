@@ -28,7 +28,8 @@ from linnet.include.linux.netdevice import (
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.net_namespace import Net
 from linnet.net.core.dev import __netif_rx, register_netdevice
-from linnet.net.core.skbuff import skb_orphan
+from linnet.net.core.skbuff import skb_orphan, skb_orphan_frags_rx
+from linnet.net.core.skbuff_tstamp import skb_tx_timestamp
 from linnet.net.ethernet.eth import EthHeaderOps, eth_type_trans
 
 LOOPBACK_MTU: Final = 64 * 1024
@@ -44,6 +45,9 @@ class LoopbackOps(NetDeviceOps):
 
 def loopback_xmit(skb: SkBuff, dev: NetDevice) -> i64:
     """Receive what is sent.  Linux: drivers/net/loopback.c."""
+    if skb.tx_flags != 0:
+        skb_tx_timestamp(skb)
+    skb_orphan_frags_rx(skb)
     skb_orphan(skb)
     eth_type_trans(skb, dev)
     size = skb.len

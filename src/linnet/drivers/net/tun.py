@@ -55,7 +55,8 @@ from linnet.include.net.net_namespace import Net
 from linnet.kernel.sched import FdEvent
 from linnet.net.core.dev import napi_complete, napi_schedule, netif_carrier_off, netif_carrier_on, register_netdevice
 from linnet.net.core.gro import napi_gro_flush, napi_gro_receive
-from linnet.net.core.skbuff import __alloc_skb, consume_skb, kfree_skb_reason
+from linnet.net.core.skbuff import __alloc_skb, consume_skb, kfree_skb_reason, skb_orphan_frags_rx
+from linnet.net.core.skbuff_tstamp import skb_tx_timestamp
 from linnet.net.ethernet.eth import eth_hw_addr_next, eth_type_trans, ether_setup
 
 DEV_NET_TUN: Final = '/dev/net/tun'
@@ -274,6 +275,9 @@ def virtio_net_hdr_to_skb(skb: SkBuff, data: bytes, hlen: i64) -> None:
 
 def tun_net_xmit(ops: TunOps, skb: SkBuff, dev: NetDevice) -> i64:
     """Write skb.  Linux: drivers/net/tun.c, where it is queued for the program that reads the device."""
+    if skb.tx_flags != 0:
+        skb_tx_timestamp(skb)
+    skb_orphan_frags_rx(skb)
     size = skb.len
     parts: list[bytes | memoryview] = []
     if ops.offload:

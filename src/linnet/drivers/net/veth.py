@@ -29,6 +29,7 @@ from linnet.include.net.dropreason import SKB_DROP_REASON_DEV_READY, SKB_DROP_RE
 from linnet.include.net.net_namespace import Net
 from linnet.net.core.dev import __netif_rx, netif_carrier_off, netif_carrier_on, register_netdevice
 from linnet.net.core.skbuff import kfree_skb_reason, skb_scrub_packet
+from linnet.net.core.skbuff_tstamp import skb_tx_timestamp
 from linnet.net.ethernet.eth import eth_hw_addr_next, eth_type_trans, ether_setup
 
 VLAN_HLEN: Final = 4  # a tagged frame may be so much longer than the MTU says
@@ -67,6 +68,8 @@ def veth_xmit(skb: SkBuff, dev: NetDevice, rcv: NetDevice | None) -> i64:
         dev.stats.tx_dropped += 1
         kfree_skb_reason(skb, SKB_DROP_REASON_DEV_READY)
         return NETDEV_TX_OK
+    if skb.tx_flags != 0:
+        skb_tx_timestamp(skb)
     size = skb.len
     if size > rcv.mtu + rcv.hard_header_len + VLAN_HLEN and not skb_is_gso(skb):
         rcv.stats.rx_dropped += 1

@@ -51,7 +51,8 @@ from linnet.kernel.random import Random
 from linnet.kernel.timer import TimerList, del_timer, mod_timer
 from linnet.net.core.dev import __netif_rx, netif_carrier_off, netif_carrier_on, register_netdevice
 from linnet.net.core.dev_xmit import skb_checksum_help
-from linnet.net.core.skbuff import kfree_skb_reason, skb_clone, skb_orphan
+from linnet.net.core.skbuff import kfree_skb_reason, skb_clone, skb_orphan, skb_zcopy_clear
+from linnet.net.core.skbuff_tstamp import skb_tx_timestamp
 from linnet.net.ethernet.eth import eth_hw_addr_next, eth_type_trans, ether_setup
 from linnet.net.sched.sch_generic import netif_wake_queue
 
@@ -253,6 +254,11 @@ def wire_launch(wire: WireOps, skb: SkBuff, dev: NetDevice) -> None:
     """skb has left the sender: it arrives after the delay, unless the wire's faults have it otherwise."""
     dev.stats.tx_packets += 1
     dev.stats.tx_bytes += skb.len
+    if skb.tx_flags != 0:
+        skb_tx_timestamp(skb)
+        skb.tx_flags = 0
+    if skb.uarg is not None:
+        skb_zcopy_clear(skb, True)  # the device has read it out of the program's own memory
     skb_orphan(skb)
     skb.dst = None
     skb.hash = 0

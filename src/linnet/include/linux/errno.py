@@ -35,6 +35,7 @@ EDOM: Final = 33
 ERANGE: Final = 34
 ENOSYS: Final = 38
 ELOOP: Final = 40
+ENOMSG: Final = 42
 ENODATA: Final = 61
 ETIME: Final = 62
 ENONET: Final = 64

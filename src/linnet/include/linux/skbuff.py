@@ -42,6 +42,13 @@ PACKET_OTHERHOST: Final = 3
 PACKET_OUTGOING: Final = 4
 PACKET_LOOPBACK: Final = 5
 
+# skb.tx_flags: which stamps the sender wants (SCM_TSTAMP_*), by the time the packet leaves
+SKBTX_HW_TSTAMP: Final = 1 << 0
+SKBTX_SW_TSTAMP: Final = 1 << 1
+SKBTX_SCHED_TSTAMP: Final = 1 << 6
+SKBTX_TXSTAMP_ACK: Final = 1 << 8  # Linux: TCP_SKB_CB(skb)->txstamp_ack
+SKBTX_ANY_TSTAMP: Final = SKBTX_HW_TSTAMP | SKBTX_SW_TSTAMP | SKBTX_SCHED_TSTAMP | SKBTX_TXSTAMP_ACK
+
 MAX_SKB_FRAGS: Final = 17
 SIZEOF_SK_BUFF: Final = 256  # struct sk_buff, cache aligned, on a 64-bit Linux
 SIZEOF_SKB_SHARED_INFO: Final = 320
@@ -57,6 +64,18 @@ class SkbFrag:
         self.page: bytes = page
         self.offset: i64 = offset
         self.size: i64 = size
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class UbufInfo:
+    """Who must hear when the last skb that refers to a program's memory is gone.  Linux: struct ubuf_info."""
+
+    def __init__(self) -> None:
+        self.refcnt: i64 = 1
+
+    def complete(self, success: bool) -> None:
+        """One reference goes; success: its bytes were not copied on the way."""
+        raise AssertionError('the owner of the memory says what follows')
 
 
 class SkBuff:
@@ -107,6 +126,7 @@ class SkBuff:
         self.gso_type: i64 = 0
         self.tx_flags: i64 = 0
         self.tskey: i64 = 0
+        self.uarg: UbufInfo | None = None  # a reference to it is held
         # IP's control block: parsed from the header on the way up, or put into it on the way down
         self.saddr: i64 = 0
         self.daddr: i64 = 0

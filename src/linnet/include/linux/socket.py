@@ -9,6 +9,8 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from linnet.include.linux.skbuff import UbufInfo
+
 AF_UNSPEC: Final = 0
 AF_UNIX: Final = 1
 AF_INET: Final = 2
@@ -84,15 +86,21 @@ SO_BUSY_POLL: Final = 46
 SO_MAX_PACING_RATE: Final = 47
 SO_INCOMING_CPU: Final = 49
 SO_MEMINFO: Final = 55
+SCM_TIMESTAMPING_OPT_STATS: Final = 54
 SO_COOKIE: Final = 57
 SO_ZEROCOPY: Final = 60
 SO_TIMESTAMP_NEW: Final = 63
 SO_TIMESTAMPNS_NEW: Final = 64
+SO_TIMESTAMPING_NEW: Final = 65
 SO_RCVTIMEO_NEW: Final = 66
 SO_SNDTIMEO_NEW: Final = 67
 SO_NETNS_COOKIE: Final = 71
 SO_BUF_LOCK: Final = 72
 SO_TXREHASH: Final = 74
+
+# control messages that are named as the option that asks for them
+SCM_TIMESTAMPING: Final = SO_TIMESTAMPING
+SCM_TIMESTAMPING_NEW: Final = SO_TIMESTAMPING_NEW
 
 MSG_OOB: Final = 0x1
 MSG_PEEK: Final = 0x2
@@ -148,7 +156,9 @@ class Cmsg:
 class Msghdr:
     """What sendmsg and recvmsg carry.
 
-    Sending: `data` is the whole message (the iovec gathered at the border), `offset` what the protocol took so far.
+    Sending: `data` is the whole message (the iovec gathered at the border), `offset` what the protocol took so far; iov_lens
+    are the iovec's sizes where that matters (MSG_ZEROCOPY), msg_ubuf who must hear when data is free again, tsflags the
+    SOF_TIMESTAMPING_* of this send.
     Receiving: the protocol appends to `chunks`; `copied` counts their bytes. msg_name is the peer, or None.
     """
 
@@ -157,6 +167,9 @@ class Msghdr:
         self.msg_control: list[Cmsg] = []
         self.msg_flags: int = msg_flags
         self.data: bytes = data
+        self.iov_lens: list[int] = []
+        self.msg_ubuf: UbufInfo | None = None
+        self.tsflags: i64 = 0
         self.offset: i64 = 0
         self.chunks: list[bytes] = []
         self.copied: i64 = 0

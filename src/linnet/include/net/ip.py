@@ -29,6 +29,7 @@ class IpcmCookie:
         self.mark: i64 = 0
         self.protocol: i64 = 0
         self.gso_size: i64 = 0
+        self.tsflags: i64 = 0  # SOF_TIMESTAMPING_*
         self.err: i64 = 0
 
 
@@ -47,12 +48,14 @@ class InetCork:
         self.mark: i64 = 0
         self.gso_size: i64 = 0
         self.transmit_time: i64 = 0
+        self.tsflags: i64 = 0
         self.queue: SkBuffHead = SkBuffHead()  # of ip_make_skb; ip_append_data uses sk_write_queue
 
 
 def ipcm_init_sk(ipcm: IpcmCookie, inet: InetSock) -> None:
     """The choices the socket itself makes.  Linux: include/net/ip.h."""
     ipcm.mark = inet.sk_mark
+    ipcm.tsflags = inet.sk_tsflags
     ipcm.tos = inet.tos
     ipcm.priority = inet.sk_priority
     ipcm.oif = inet.sk_bound_dev_if

@@ -45,6 +45,7 @@ SOCK_MEMALLOC: Final = 1 << 16
 SOCK_QUEUE_SHRUNK: Final = 1 << 17
 SOCK_RXQ_OVFL: Final = 1 << 18
 SOCK_ZEROCOPY: Final = 1 << 19
+SOCK_TSTAMP_NEW: Final = 1 << 20
 
 # socket->flags
 SOCK_ASYNC_NOSPACE: Final = 1
@@ -272,6 +273,10 @@ class Proto:
         """Bytes received or a negative errno."""
         return -EOPNOTSUPP
 
+    def timestamping_opt_stats(self, sk: Sock, orig: SkBuff, ack_skb: SkBuff | None) -> bytes:
+        """The attributes that go with a stamp (SOF_TIMESTAMPING_OPT_STATS); only TCP has some."""
+        return b''
+
     def bind(self, sk: Sock, uaddr: Sockaddr) -> int:
         """Only raw and ping sockets have their own."""
         return -EOPNOTSUPP
@@ -383,6 +388,7 @@ class Sock:
         self.sk_stamp: i64 = 0
         self.sk_tsflags: i64 = 0
         self.sk_tskey: i64 = 0
+        self.sk_zckey: i64 = 0  # the number of the next MSG_ZEROCOPY send
         self.sk_cookie: i64 = 0
         self.sk_ino: i64 = 0
         self.sk_peek_off: i64 = -1

@@ -48,6 +48,7 @@ from linnet.include.linux.notifier import (
     call_notifiers,
 )
 from linnet.include.linux.skbuff import (
+    SKBTX_SCHED_TSTAMP,
     SkBuff,
     SkBuffHead,
     __skb_dequeue,
@@ -93,6 +94,7 @@ from linnet.kernel.softirq import (
 from linnet.net.core.dev_xmit import dev_hard_start_xmit, drop_unsent, validate_xmit_skb
 from linnet.net.core.flow_dissector import netdev_pick_tx
 from linnet.net.core.skbuff import kfree_skb_reason, skb_clone
+from linnet.net.core.skbuff_tstamp import skb_tstamp_sched
 from linnet.net.sched.sch_generic import (
     __qdisc_run,
     dev_activate,
@@ -141,6 +143,8 @@ def __dev_queue_xmit(skb: SkBuff, sb_dev: NetDevice | None = None) -> i64:
     assert dev is not None, 'a packet is sent without a device'
     cpu = skb.world.cpu
     skb_reset_mac_header(skb)
+    if (skb.tx_flags & SKBTX_SCHED_TSTAMP) != 0:
+        skb_tstamp_sched(skb)
     local_bh_disable(cpu)
     txq = netdev_get_tx_queue(dev, 0)
     if txq.qdisc.has_queue or dev.num_tx_queues > 1:

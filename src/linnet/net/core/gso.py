@@ -12,7 +12,7 @@ from mypy_extensions import i64
 
 from linnet.include.linux.skbuff import SKB_GSO_TCPV4, SKB_GSO_TCPV6, SkbFrag, SkBuff
 from linnet.include.linux.tcp import th_doff
-from linnet.net.core.skbuff import __alloc_skb, pskb_may_pull, skb_copy_header, skb_take_frags
+from linnet.net.core.skbuff import __alloc_skb, pskb_may_pull, skb_copy_header, skb_take_frags, skb_zcopy_set
 
 
 def skb_gso_segment(skb: SkBuff, features: i64) -> list[SkBuff]:
@@ -55,6 +55,7 @@ def skb_segment(skb: SkBuff, features: i64) -> list[SkBuff]:
     used: i64 = 0  # of the page at index
     done: i64 = 0
     segs: list[SkBuff] = []
+    uarg = skb.uarg
     while done < total:
         size = total - done
         if size > mss:
@@ -86,6 +87,8 @@ def skb_segment(skb: SkBuff, features: i64) -> list[SkBuff]:
                 index += 1
                 used = 0
         seg.frags = frags
+        if uarg is not None:
+            skb_zcopy_set(seg, uarg)
         segs.append(seg)
     return segs
 

@@ -24,6 +24,7 @@ from linnet.include.linux.skbuff import (
     SkbFrag,
     SkBuff,
     SkBuffHead,
+    UbufInfo,
     __skb_dequeue,
     __skb_queue_tail,
     skb_headlen,
@@ -134,6 +135,8 @@ def skb_release_data(skb: SkBuff, reason: i64) -> None:
     if skb.has_data:
         skb.has_data = False
         kmem_cache_free(skb.world.skb_data_cache, skb)
+    if skb.uarg is not None:
+        skb_zcopy_clear(skb, True)
     parts = skb.frag_list
     if parts is not None:
         skb.frag_list = None
@@ -198,6 +201,31 @@ def consume_skb(skb: SkBuff) -> None:
         return
     trace_consume_skb(skb)
     __kfree_skb(skb)
+
+
+def skb_zcopy_set(skb: SkBuff, uarg: UbufInfo) -> None:
+    """skb refers to the memory that uarg stands for.  Linux: include/linux/skbuff.h."""
+    if skb.uarg is None:
+        uarg.refcnt += 1
+        skb.uarg = uarg
+
+
+def skb_zcopy_clear(skb: SkBuff, success: bool) -> None:
+    """skb refers to it no more; success: nobody had to copy the bytes.  Linux: include/linux/skbuff.h."""
+    uarg = skb.uarg
+    if uarg is not None:
+        skb.uarg = None
+        uarg.complete(success)
+
+
+def skb_orphan_frags_rx(skb: SkBuff) -> None:
+    """skb will be kept by somebody who may be slow (a receiver, a tap): its sender shall not wait for that.
+
+    Linux: include/linux/skbuff.h; there the bytes are copied now, and the sender is told so. Here they are immutable, so that
+    nothing is copied; the sender is told what Linux tells it.
+    """
+    if skb.uarg is not None:
+        skb_zcopy_clear(skb, False)
 
 
 def kfree_skb_list_reason(skb: SkBuff | None, reason: i64) -> None:
@@ -273,6 +301,9 @@ def skb_clone(skb: SkBuff) -> SkBuff:
     if skb.data_len != 0:
         new.frags = skb.frags.copy()
     new.truesize = skb.truesize
+    uarg = skb.uarg
+    if uarg is not None:
+        skb_zcopy_set(new, uarg)
     new.cloned = True
     skb.cloned = True
     skb_copy_header(new, skb)
@@ -532,6 +563,7 @@ def skb_scrub_packet(skb: SkBuff) -> None:
     skb.hash = 0
     skb.tstamp = 0
     skb.tx_flags = 0
+    skb_orphan_frags_rx(skb)
     skb.ip_flags = 0
     skb.ip_opt = b''
     skb.frag_max_size = 0

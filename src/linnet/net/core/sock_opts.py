@@ -12,6 +12,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from linnet.include.linux.errno import EACCES, EDOM, EINVAL, ENODEV, ENOPROTOOPT, ENOTCONN, EOPNOTSUPP, EPERM
+from linnet.include.linux.net_tstamp import SOF_TIMESTAMPING_OPT_ID_TCP
 from linnet.include.linux.sched import CAP_NET_ADMIN, CAP_NET_RAW
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.linux.socket import (
@@ -59,6 +60,8 @@ from linnet.include.linux.socket import (
     SO_SNDTIMEO_NEW,
     SO_TIMESTAMP,
     SO_TIMESTAMP_NEW,
+    SO_TIMESTAMPING,
+    SO_TIMESTAMPING_NEW,
     SO_TIMESTAMPNS,
     SO_TIMESTAMPNS_NEW,
     SO_TXREHASH,
@@ -99,7 +102,9 @@ from linnet.include.net.sock import (
     sock_net,
     sock_valbool_flag,
 )
-from linnet.include.net.tcp_states import TCP_ESTABLISHED, TCP_LISTEN
+from linnet.include.net.tcp import TcpSock
+from linnet.include.net.tcp_states import TCP_CLOSE, TCP_ESTABLISHED, TCP_LISTEN
+from linnet.net.core.skbuff_tstamp import sock_put_timestamping, sock_set_timestamping, sock_wants_rx_timestamping
 from linnet.net.core.sock import __sock_gen_cookie, lock_sock, release_sock, sk_dst_reset, sk_net_capable
 
 LINUX_FILE: Final = 'net/core/sock.c'
@@ -235,6 +240,17 @@ def sock_set_timestamp(sk: Sock, optname: int, on: bool) -> None:
     sk.sk_flags |= SOCK_RCVTSTAMP
 
 
+def sock_timestamping_key(sk: Sock, val: int) -> i64:
+    """Where the count of a stream's bytes begins (SOF_TIMESTAMPING_OPT_ID): at what is not acknowledged, or, by OPT_ID_TCP, not
+    written yet. -1 where the stream has not begun.  Linux: net/core/sock.c, sock_set_timestamping.
+    """
+    if not isinstance(sk, TcpSock):
+        return 0
+    if sk.sk_state == TCP_CLOSE or sk.sk_state == TCP_LISTEN:
+        return -1
+    return sk.write_seq if (val & SOF_TIMESTAMPING_OPT_ID_TCP) != 0 else sk.snd_una
+
+
 def sock_set_pacing_rate(sk: Sock, optval: bytes) -> int:
     """SO_MAX_PACING_RATE: bytes a second, u32 or u64; all ones: no limit.  Linux: net/core/sock.c, sk_setsockopt."""
     rate = int_of(optval) & U32_MAX
@@ -309,6 +325,8 @@ def sk_setsockopt_int(sk: Sock, optname: int, val: int, optval: bytes) -> int:
     if optname in (SO_TIMESTAMP, SO_TIMESTAMPNS, SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW):
         sock_set_timestamp(sk, optname, on)
         return 0
+    if optname == SO_TIMESTAMPING or optname == SO_TIMESTAMPING_NEW:
+        return sock_set_timestamping(sk, optname, val, sock_timestamping_key(sk, val))
     if optname == SO_RCVLOWAT:
         return sk.sk_prot.set_rcvlowat(sk, INT_MAX if val < 0 else val)
     if optname == SO_MARK:
@@ -490,6 +508,8 @@ def sk_getsockopt(sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
         if optlen >= 8:
             unlimited = sk.sk_max_pacing_rate >= SK_UNLIMITED_RATE
             data = b'\xff' * 8 if unlimited else int(sk.sk_max_pacing_rate).to_bytes(8, 'little')
+    elif optname == SO_TIMESTAMPING or optname == SO_TIMESTAMPING_NEW:
+        data = int_bytes(int(sk.sk_tsflags)) + int_bytes(0)  # struct so_timestamping: the flags, and no PHC
     elif optname == SO_MEMINFO:
         data = sk_get_meminfo(sk)
     elif optname == SO_PASSCRED:
@@ -527,5 +547,7 @@ def sock_recv_timestamp(msg: Msghdr, sk: Sock, skb: SkBuff) -> None:
 def sock_recv_cmsgs(msg: Msghdr, sk: Sock, skb: SkBuff) -> None:
     """The control messages of SOL_SOCKET for a datagram that is read.  Linux: include/net/sock.h, sock_recv_cmsgs."""
     sock_recv_timestamp(msg, sk, skb)
+    if sk.sk_tsflags != 0 and skb.tstamp != 0 and sock_wants_rx_timestamping(sk):
+        sock_put_timestamping(msg, sk, skb.tstamp)
     if (sk.sk_flags & SOCK_RXQ_OVFL) != 0:
         msg.msg_control.append(Cmsg(SOL_SOCKET, SO_RXQ_OVFL, int_bytes(int(sk.sk_drops))))

@@ -23,6 +23,7 @@ from linnet.include.linux.inet import (
     ipv4_is_multicast,
 )
 from linnet.include.linux.ip import IP_DF
+from linnet.include.linux.net_tstamp import SOF_TIMESTAMPING_OPT_ID
 from linnet.include.linux.netdevice import NETIF_F_HW_CSUM, net_xmit_eval
 from linnet.include.linux.skbuff import (
     CHECKSUM_NONE,
@@ -59,6 +60,7 @@ from linnet.include.net.snmp import (
 )
 from linnet.include.net.sock import Sock, sock_net
 from linnet.net.core.skbuff import kfree_skb, skb_can_coalesce, skb_copy_bits
+from linnet.net.core.skbuff_tstamp import sock_tx_timestamp_flags
 from linnet.net.core.sock import sock_alloc_send_skb, sock_wmalloc
 from linnet.net.ipv4.ip_output_local import (
     ip_dont_fragment,
@@ -121,6 +123,7 @@ def ip_setup_cork(sk: InetSock, cork: InetCork, ipc: IpcmCookie, rt: Rtable) -> 
     cork.tos = ipc.tos
     cork.mark = ipc.mark
     cork.priority = ipc.priority
+    cork.tsflags = ipc.tsflags
     return 0
 
 
@@ -262,6 +265,14 @@ def ip_cork_release(cork: InetCork) -> None:
     cork.length = 0
 
 
+def ip_tx_timestamp(sk: InetSock, skb: SkBuff, tsflags: i64) -> None:
+    """Let a finished datagram be stamped as its sender wishes; each such has the next key.  Linux: net/ipv4/ip_output.c."""
+    skb.tx_flags |= sock_tx_timestamp_flags(tsflags)
+    if skb.tx_flags != 0 and (tsflags & SOF_TIMESTAMPING_OPT_ID) != 0:
+        skb.tskey = sk.sk_tskey
+        sk.sk_tskey = (sk.sk_tskey + 1) & 0xFFFFFFFF
+
+
 def __ip_make_skb(sk: InetSock, fl4: Flowi4, queue: SkBuffHead, cork: InetCork) -> SkBuff | None:
     """Make one packet of the pieces on queue, with its IP header; None where there are none.  Linux: net/ipv4/ip_output.c."""
     skb = __skb_dequeue(queue)
@@ -308,6 +319,8 @@ def __ip_make_skb(sk: InetSock, fl4: Flowi4, queue: SkBuffHead, cork: InetCork) 
     ip_push_header(skb, tos, ident, df, ttl, proto, fl4.saddr, fl4.daddr, cork.opt, cork.addr)
     skb.priority = cork.priority
     skb.mark = cork.mark
+    if cork.tsflags != 0:
+        ip_tx_timestamp(sk, skb, cork.tsflags)
     if proto == IPPROTO_ICMP and not sk.hdrincl:
         first = skb_copy_bits(skb, skb.transport_header - skb.data, 1)
         if len(first) != 0:

@@ -3,8 +3,8 @@
 
 An error that a datagram met is queued as an skb whose data is the payload that came back (or nothing); what struct
 sock_extended_err says stands in its control block: errno in seq, info in end_seq, origin, type and code in ack_seq, the offender
-in saddr, and the destination that was meant in daddr and dport. Bytes handed to programs are as on x86-64 and arm64: native
-integers little-endian, addresses in network order.
+in saddr, the destination that was meant in daddr and dport, and ee_data in tskey. Bytes handed to programs are as on x86-64 and
+arm64: native integers little-endian, addresses in network order.
 """
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from linnet.include.linux.errno import (
     EPERM,
     EPROTO,
 )
-from linnet.include.linux.icmp import SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_LOCAL
+from linnet.include.linux.icmp import SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_LOCAL, SO_EE_ORIGIN_TIMESTAMPING, SO_EE_ORIGIN_ZEROCOPY
 from linnet.include.linux.inet import (
     IP_ADD_MEMBERSHIP,
     IP_BIND_ADDRESS_NO_PORT,
@@ -51,15 +51,20 @@ from linnet.include.linux.inet import (
     IP_TRANSPARENT,
     IP_TTL,
 )
+from linnet.include.linux.net_tstamp import SOF_TIMESTAMPING_OPT_CMSG
 from linnet.include.linux.sched import CAP_NET_ADMIN, CAP_NET_RAW
 from linnet.include.linux.skbuff import SkBuff, __skb_dequeue, __skb_pull, skb_headlen, skb_peek
 from linnet.include.linux.socket import (
     AF_INET,
     MSG_ERRQUEUE,
     MSG_TRUNC,
+    SO_MARK,
+    SO_TIMESTAMPING,
+    SO_TIMESTAMPING_NEW,
     SOCK_RAW,
     SOCK_STREAM,
     SOL_IP,
+    SOL_SOCKET,
     Cmsg,
     Msghdr,
     Sockaddr,
@@ -78,7 +83,9 @@ from linnet.include.net.net_namespace import Net
 from linnet.include.net.sock import OptResult, Sock, sock_net
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_LISTEN
 from linnet.net.core.skbuff import alloc_skb, consume_skb, kfree_skb, skb_clone, skb_copy_bits, skb_queue_purge
+from linnet.net.core.skbuff_tstamp import sock_cmsg_tsflags, sock_err_timestamping
 from linnet.net.core.sock import lock_sock, release_sock, sk_dst_reset, sk_net_capable, sock_queue_err_skb
+from linnet.net.core.sock_opts import sock_recv_timestamp
 from linnet.net.ipv4.devinet import inet_lookup_ifaddr_rcu
 from linnet.net.ipv4.igmp import ip_mc_find_dev, ip_mc_join_group, ip_mc_leave_group
 from linnet.net.ipv4.ip_options import be32, ip_options_echo, ip_options_get
@@ -108,6 +115,7 @@ def ip_icmp_error(sk: Sock, skb: SkBuff, err: i64, port: i64, info: i64, payload
     clone.seq = err
     clone.end_seq = info
     clone.ack_seq = (SO_EE_ORIGIN_ICMP << 16) | (i64(skb.head[icmph]) << 8) | i64(skb.head[icmph + 1])
+    clone.tskey = 0
     clone.saddr = skb.saddr  # who sent the ICMP message
     clone.daddr = int.from_bytes(skb.head[skb.data + 16:skb.data + 20], 'big')
     clone.dport = port
@@ -167,19 +175,37 @@ def ip_recv_error(sk: Sock, msg: Msghdr, length: i64) -> int:
         msg.msg_flags |= MSG_TRUNC
         copied = length
     msg.put(skb_copy_bits(skb, 0, copied))
-    msg.msg_name = Sockaddr(AF_INET, skb.daddr, skb.dport)
     packed = int(skb.ack_seq)
-    err = struct.pack('<IBBBBII', int(skb.seq), packed >> 16, (packed >> 8) & 255, packed & 255, 0, int(skb.end_seq), 0)
-    if packed >> 16 == SO_EE_ORIGIN_ICMP:
+    origin = packed >> 16
+    if origin != SO_EE_ORIGIN_TIMESTAMPING and origin != SO_EE_ORIGIN_ZEROCOPY:
+        msg.msg_name = Sockaddr(AF_INET, skb.daddr, skb.dport)
+    sock_recv_timestamp(msg, sk, skb)
+    sock_err_timestamping(msg, sk, skb)
+    err = struct.pack('<IBBBBII', int(skb.seq), origin, (packed >> 8) & 255, packed & 255, 0, int(skb.end_seq), int(skb.tskey))
+    if origin == SO_EE_ORIGIN_ICMP:
         offender = struct.pack('<H', AF_INET) + b'\0\0' + be32(skb.saddr) + bytes(8)
         if isinstance(sk, InetSock) and sk.cmsg_flags:
             ip_cmsg_recv(msg, sk, skb)
     else:
         offender = bytes(16)
+        if origin == SO_EE_ORIGIN_TIMESTAMPING:
+            ip_put_tx_pktinfo(msg, sk, skb)
     msg.msg_control.append(Cmsg(SOL_IP, IP_RECVERR, err + offender))
     msg.msg_flags |= MSG_ERRQUEUE
     consume_skb(skb)
     return int(copied)
+
+
+def ip_put_tx_pktinfo(msg: Msghdr, sk: Sock, skb: SkBuff) -> None:
+    """The device that a stamped packet left by, where SOF_TIMESTAMPING_OPT_CMSG and IP_PKTINFO ask for it.
+
+    Linux: net/ipv4/ip_sockglue.c, ipv4_datagram_support_cmsg.
+    """
+    dev = skb.dev
+    if (sk.sk_tsflags & SOF_TIMESTAMPING_OPT_CMSG) == 0 or dev is None or not isinstance(sk, InetSock):
+        return
+    if sk.cmsg_flags & IP_CMSG_PKTINFO:
+        msg.msg_control.append(Cmsg(SOL_IP, IP_PKTINFO, struct.pack('<i', int(dev.ifindex)) + bytes(8)))
 
 
 # -- control messages
@@ -217,12 +243,38 @@ def ip_cmsg_recv(msg: Msghdr, sk: Sock, skb: SkBuff) -> None:
         msg.msg_control.append(Cmsg(SOL_IP, IP_RETOPTS, back))
 
 
+def sock_cmsg_send(sk: Sock, cmsg: Cmsg, ipc: IpcmCookie) -> int:
+    """A control message of level SOL_SOCKET: the stamps or the mark of this send. 0 or a negative errno.
+
+    Linux: net/core/sock.c, __sock_cmsg_send.
+    """
+    if cmsg.cmsg_type == SO_TIMESTAMPING or cmsg.cmsg_type == SO_TIMESTAMPING_NEW:
+        flags = sock_cmsg_tsflags(ipc.tsflags, cmsg.data)
+        if flags < 0:
+            return int(flags)
+        ipc.tsflags = flags
+        return 0
+    if cmsg.cmsg_type == SO_MARK:
+        if not sk_net_capable(sk, CAP_NET_RAW) and not sk_net_capable(sk, CAP_NET_ADMIN):
+            return -EPERM
+        if len(cmsg.data) != 4:
+            return -EINVAL
+        ipc.mark = int.from_bytes(cmsg.data, 'little')
+        return 0
+    return -EINVAL
+
+
 def ip_cmsg_send(sk: InetSock, msg: Msghdr, ipc: IpcmCookie) -> int:
     """Read the control messages of a message to send into ipc: 0 or -EINVAL.  Linux: net/ipv4/ip_sockglue.c."""
     for cmsg in msg.msg_control:
+        data = cmsg.data
+        if cmsg.cmsg_level == SOL_SOCKET:
+            err = sock_cmsg_send(sk, cmsg, ipc)
+            if err != 0:
+                return err
+            continue
         if cmsg.cmsg_level != SOL_IP:
             continue
-        data = cmsg.data
         if cmsg.cmsg_type == IP_PKTINFO:
             if len(data) != 12:
                 return -EINVAL

@@ -11,6 +11,36 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from linnet.include.linux.net_tstamp import (
+    TCP_NLA_BUSY,
+    TCP_NLA_BYTES_NOTSENT,
+    TCP_NLA_BYTES_RETRANS,
+    TCP_NLA_BYTES_SENT,
+    TCP_NLA_CA_STATE,
+    TCP_NLA_DATA_SEGS_OUT,
+    TCP_NLA_DELIVERED,
+    TCP_NLA_DELIVERED_CE,
+    TCP_NLA_DELIVERY_RATE,
+    TCP_NLA_DELIVERY_RATE_APP_LMT,
+    TCP_NLA_DSACK_DUPS,
+    TCP_NLA_EDT,
+    TCP_NLA_MIN_RTT,
+    TCP_NLA_PACING_RATE,
+    TCP_NLA_RECUR_RETRANS,
+    TCP_NLA_REHASH,
+    TCP_NLA_REORD_SEEN,
+    TCP_NLA_REORDERING,
+    TCP_NLA_RWND_LIMITED,
+    TCP_NLA_SND_CWND,
+    TCP_NLA_SND_SSTHRESH,
+    TCP_NLA_SNDBUF_LIMITED,
+    TCP_NLA_SNDQ_SIZE,
+    TCP_NLA_SRTT,
+    TCP_NLA_TIMEOUT_REHASH,
+    TCP_NLA_TOTAL_RETRANS,
+    TCP_NLA_TTL,
+)
+from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.sock import sock_net
 from linnet.include.net.tcp import (
     TCP_CHRONO_BUSY,
@@ -52,6 +82,24 @@ TCP_INFO_TAIL: Final = (
     ('tcpi_bytes_sent', 'Q'), ('tcpi_bytes_retrans', 'Q'), ('tcpi_dsack_dups', 'I'), ('tcpi_reord_seen', 'I'),
     ('tcpi_rcv_ooopack', 'I'), ('tcpi_snd_wnd', 'I'), ('tcpi_rcv_wnd', 'I'), ('tcpi_rehash', 'I'),
     ('tcpi_total_rto', 'H'), ('tcpi_total_rto_recoveries', 'H'), ('tcpi_total_rto_time', 'I'),
+)
+
+# of SCM_TIMESTAMPING_OPT_STATS, in Linux's order: attribute, member of tcp_info, bytes
+OPT_STATS_FIRST: Final = (
+    (TCP_NLA_BUSY, 'tcpi_busy_time', 8), (TCP_NLA_RWND_LIMITED, 'tcpi_rwnd_limited', 8),
+    (TCP_NLA_SNDBUF_LIMITED, 'tcpi_sndbuf_limited', 8), (TCP_NLA_DATA_SEGS_OUT, 'tcpi_data_segs_out', 8),
+    (TCP_NLA_TOTAL_RETRANS, 'tcpi_total_retrans', 8), (TCP_NLA_PACING_RATE, 'tcpi_pacing_rate', 8),
+    (TCP_NLA_DELIVERY_RATE, 'tcpi_delivery_rate', 8), (TCP_NLA_SND_CWND, 'tcpi_snd_cwnd', 4),
+    (TCP_NLA_REORDERING, 'tcpi_reordering', 4), (TCP_NLA_MIN_RTT, 'tcpi_min_rtt', 4),
+)
+OPT_STATS_SECOND: Final = (
+    (TCP_NLA_DELIVERY_RATE_APP_LMT, 'tcpi_delivery_rate_app_limited', 1), (TCP_NLA_SND_SSTHRESH, 'tcpi_snd_ssthresh', 4),
+    (TCP_NLA_DELIVERED, 'tcpi_delivered', 4), (TCP_NLA_DELIVERED_CE, 'tcpi_delivered_ce', 4),
+)
+OPT_STATS_THIRD: Final = (
+    (TCP_NLA_CA_STATE, 'tcpi_ca_state', 1), (TCP_NLA_BYTES_SENT, 'tcpi_bytes_sent', 8),
+    (TCP_NLA_BYTES_RETRANS, 'tcpi_bytes_retrans', 8), (TCP_NLA_DSACK_DUPS, 'tcpi_dsack_dups', 4),
+    (TCP_NLA_REORD_SEEN, 'tcpi_reord_seen', 4),
 )
 
 
@@ -197,3 +245,32 @@ def tcp_info_pack(info: dict[str, int]) -> bytes:
         mask = 0xFFFF if fmt == 'H' else 0xFFFFFFFF if fmt == 'I' else RATE_UNLIMITED
         out += struct.pack('<' + fmt, info[name] & mask)
     return out
+
+
+def nla(kind: int, value: int, size: int) -> bytes:
+    """A netlink attribute that holds an unsigned number of `size` bytes, padded to 4."""
+    data = (value & ((1 << 8 * size) - 1)).to_bytes(size, 'little')
+    return struct.pack('<HH', 4 + size, kind) + data.ljust((size + 3) & ~3, b'\0')
+
+
+def tcp_get_timestamping_opt_stats(tp: TcpSock, orig: SkBuff, ack_skb: SkBuff | None) -> bytes:
+    """The netlink attributes that go with a stamp (SOF_TIMESTAMPING_OPT_STATS). orig: what is stamped.
+
+    Linux: net/ipv4/tcp.c; u64 attributes are not padded, as on x86-64 and arm64.
+    """
+    info = tcp_get_info(tp)
+    edt = orig.tstamp if orig.tstamp != 0 else tp.tcp_wstamp_ns
+    sndq = (tp.write_seq - tp.snd_una) & U32
+    parts = [nla(kind, info[name], size) for kind, name, size in OPT_STATS_FIRST]
+    parts.append(nla(TCP_NLA_RECUR_RETRANS, int(tp.icsk_retransmits), 1))
+    parts += [nla(kind, info[name], size) for kind, name, size in OPT_STATS_SECOND]
+    parts.append(nla(TCP_NLA_SNDQ_SIZE, int(sndq), 4))
+    parts += [nla(kind, info[name], size) for kind, name, size in OPT_STATS_THIRD]
+    parts.append(nla(TCP_NLA_SRTT, int(tp.srtt_us), 4))
+    parts.append(nla(TCP_NLA_TIMEOUT_REHASH, int(tp.timeout_rehash), 2))
+    parts.append(nla(TCP_NLA_BYTES_NOTSENT, info['tcpi_notsent_bytes'], 4))
+    parts.append(nla(TCP_NLA_EDT, int(edt), 8))
+    if ack_skb is not None:
+        parts.append(nla(TCP_NLA_TTL, int(ack_skb.ttl), 1))
+    parts.append(nla(TCP_NLA_REHASH, info['tcpi_rehash'], 4))
+    return b''.join(parts)

@@ -12,7 +12,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.skbuff import SkBuff
+from linnet.include.linux.skbuff import SKBTX_TXSTAMP_ACK, SkBuff
 from linnet.include.net.dropreason import (
     SKB_DROP_REASON_TCP_ACK_UNSENT_DATA,
     SKB_DROP_REASON_TCP_TOO_OLD_ACK,
@@ -62,6 +62,7 @@ from linnet.include.net.tcp import (
     tcp_wnd_end,
     tcp_write_queue_empty,
 )
+from linnet.net.core.skbuff_tstamp import skb_tstamp_ack
 from linnet.net.ipv4.inet_connection_sock import inet_csk_clear_xmit_timer
 from linnet.net.ipv4.tcp import tcp_rtx_queue_unlink_and_free
 from linnet.net.ipv4.tcp_chrono import tcp_chrono_stop
@@ -238,7 +239,15 @@ def tcp_skb_spurious_retrans(tp: TcpSock, skb: SkBuff) -> bool:
             and before(tp.rx_opt.rcv_tsecr, tcp_skb_timestamp_ms(skb)))
 
 
-def tcp_clean_rtx_queue(sk: TcpSock, prior_fack: i64, prior_snd_una: i64, flag: i64) -> i64:
+def tcp_ack_tstamp(sk: TcpSock, skb: SkBuff, ack_skb: SkBuff, prior_snd_una: i64) -> None:
+    """Tell the program when the byte that skb was to be stamped for is acknowledged.  Linux: net/ipv4/tcp_input.c."""
+    if (skb.tx_flags & SKBTX_TXSTAMP_ACK) == 0:
+        return
+    if not before(skb.tskey, prior_snd_una) and before(skb.tskey, sk.snd_una):
+        skb_tstamp_ack(skb, ack_skb, sk)
+
+
+def tcp_clean_rtx_queue(sk: TcpSock, ack_skb: SkBuff, prior_fack: i64, prior_snd_una: i64, flag: i64) -> i64:
     """Take what is acknowledged off the retransmission queue; returns flag with what was found.
 
     Linux: net/ipv4/tcp_input.c; the flags of the segment come in, and go out complete. prior_fack: where the highest SACK ended.
@@ -266,6 +275,8 @@ def tcp_clean_rtx_queue(sk: TcpSock, prior_fack: i64, prior_snd_una: i64, flag: 
             fully_acked = False
         else:
             acked_pcount = tcp_skb_pcount(skb)
+        if skb.tx_flags != 0:
+            tcp_ack_tstamp(sk, skb, ack_skb, prior_snd_una)
         if (sacked & TCPCB_RETRANS) != 0:
             if (sacked & TCPCB_SACKED_RETRANS) != 0:
                 sk.retrans_out -= acked_pcount
@@ -600,7 +611,7 @@ def tcp_ack(sk: TcpSock, skb: SkBuff, flag: i64) -> i64:
     if prior_packets == 0:
         tcp_ack_no_queue(sk, ack, prior_snd_una, prior_delivered, flag)
         return 1
-    flag = tcp_clean_rtx_queue(sk, prior_fack, prior_snd_una, flag)
+    flag = tcp_clean_rtx_queue(sk, skb, prior_fack, prior_snd_una, flag)
     tcp_rack_update_reo_wnd(sk, rs)
     if sk.tlp_high_seq != 0:
         tcp_process_tlp_ack(sk, ack, flag)

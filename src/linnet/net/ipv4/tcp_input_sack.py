@@ -235,6 +235,7 @@ def tcp_can_shift(prev: SkBuff, skb: SkBuff) -> bool:
     return ((prev.sacked & TCPCB_TAGBITS) == TCPCB_SACKED_ACKED and not prev.eor and prev.end_seq == skb.seq
             and tcp_skb_seglen(prev) == tcp_skb_seglen(skb) and prev.len % tcp_skb_seglen(skb) == 0
             and ((prev.tcp_flags | skb.tcp_flags) & (TCPHDR_SYN | TCPHDR_FIN)) == 0 and prev.tx_flags == 0 and skb.tx_flags == 0
+            and prev.uarg is None and skb.uarg is None
             and len(prev.frags) + len(skb.frags) <= MAX_SKB_FRAGS)
 
 

@@ -77,6 +77,7 @@ from linnet.net.ipv4.tcp import tcp_clear_xmit_timers, tcp_done, tcp_init_sock, 
 from linnet.net.ipv4.tcp_close import tcp_close, tcp_disconnect, tcp_shutdown
 from linnet.net.ipv4.tcp_cong import tcp_ca_openreq_child, tcp_cleanup_congestion_control, tcp_cong_init
 from linnet.net.ipv4.tcp_cubic import cubictcp_register
+from linnet.net.ipv4.tcp_info import tcp_get_timestamping_opt_stats
 from linnet.net.ipv4.tcp_input_conn import tcp_conn_request
 from linnet.net.ipv4.tcp_input_cwnd import tcp_initialize_rcv_mss
 from linnet.net.ipv4.tcp_input_data import tcp_purge_ofo_queue
@@ -469,6 +470,10 @@ class TcpProt(Proto):
     def init(self, sk: Sock) -> int:
         """See tcp_v4_init_sock."""
         return tcp_v4_init_sock(sk)
+
+    def timestamping_opt_stats(self, sk: Sock, orig: SkBuff, ack_skb: SkBuff | None) -> bytes:
+        """See tcp_get_timestamping_opt_stats."""
+        return tcp_get_timestamping_opt_stats(tcp_sk(sk), orig, ack_skb)
 
     def destroy(self, sk: Sock) -> None:
         """See tcp_v4_destroy_sock."""

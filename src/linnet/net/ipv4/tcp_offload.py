@@ -24,6 +24,7 @@ from linnet.include.linux.skbuff import (
     CHECKSUM_UNNECESSARY,
     SKB_GSO_TCP_ECN,
     SKB_GSO_TCPV4,
+    SKBTX_SW_TSTAMP,
     SkBuff,
 )
 from linnet.include.linux.tcp import (
@@ -132,6 +133,8 @@ def tcp_gso_segment(skb: SkBuff, features: i64) -> list[SkBuff]:
             tcp_v4_full_check(seg, at, length)
         seg.seq = seq
         seg.tcp_flags = mine
+        if (seg.tx_flags & SKBTX_SW_TSTAMP) != 0 and ((skb.tskey - seq) & U32) >= length - thlen:
+            seg.tx_flags &= ~SKBTX_SW_TSTAMP  # the byte that is stamped is in another piece
         seq = (seq + length - thlen) & U32
         seg.end_seq = seq
     tcp_gso_charge(skb, segs)

@@ -11,7 +11,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from linnet.include.linux.errno import ENOMEM
-from linnet.include.linux.skbuff import SkbFrag, SkBuff, SkBuffHead, __skb_queue_after
+from linnet.include.linux.skbuff import SKBTX_ANY_TSTAMP, SkbFrag, SkBuff, SkBuffHead, __skb_queue_after
 from linnet.include.net.snmp import LINUX_MIB_TCPWQUEUETOOBIG, NET_INC_STATS
 from linnet.include.net.sock import sock_net
 from linnet.include.net.tcp import (
@@ -24,7 +24,7 @@ from linnet.include.net.tcp import (
     TcpSock,
     before,
 )
-from linnet.net.core.skbuff import skb_split
+from linnet.net.core.skbuff import skb_split, skb_zcopy_set
 from linnet.net.core.sock import sk_mem_uncharge
 from linnet.net.ipv4.tcp import sk_stream_alloc_skb, skb_charge
 
@@ -85,6 +85,24 @@ def tcp_adjust_pcount(sk: TcpSock, skb: SkBuff, decr: i64) -> None:
     tcp_verify_left_out(sk)
 
 
+def tcp_fragment_tstamp(skb: SkBuff, skb2: SkBuff) -> None:
+    """skb2 takes over the end of skb, and its wish for a stamp if that byte is there.  Linux: net/ipv4/tcp_output.c."""
+    if (skb.tx_flags & SKBTX_ANY_TSTAMP) != 0 and not before(skb.tskey, skb2.seq):
+        skb2.tx_flags |= skb.tx_flags & SKBTX_ANY_TSTAMP
+        skb.tx_flags &= ~SKBTX_ANY_TSTAMP
+        key = skb2.tskey
+        skb2.tskey = skb.tskey
+        skb.tskey = key
+
+
+def tcp_skb_collapse_tstamp(skb: SkBuff, next_skb: SkBuff) -> None:
+    """skb takes over the wish of what is merged into it.  Linux: net/ipv4/tcp_output.c."""
+    flags = next_skb.tx_flags & SKBTX_ANY_TSTAMP
+    if flags != 0:
+        skb.tx_flags |= flags
+        skb.tskey = next_skb.tskey
+
+
 def tcp_split_skb(sk: TcpSock, skb: SkBuff, buff: SkBuff, length: i64, mss_now: i64) -> None:
     """Move what lies behind `length` bytes of skb to buff, which is fresh; flags, marks and memory are shared out."""
     skb_charge(sk, buff)
@@ -103,9 +121,10 @@ def tcp_split_skb(sk: TcpSock, skb: SkBuff, buff: SkBuff, length: i64, mss_now: 
     skb.eor = False
     buff.tstamp = skb.tstamp
     if skb.tx_flags != 0:
-        buff.tx_flags = skb.tx_flags
-        buff.tskey = skb.tskey
-        skb.tx_flags = 0
+        tcp_fragment_tstamp(skb, buff)
+    uarg = skb.uarg
+    if uarg is not None:
+        skb_zcopy_set(buff, uarg)
     skb_split(skb, buff, length)
 
 

@@ -56,6 +56,7 @@ from linnet.net.ipv4.tcp_output_frag import (
     tcp_adjust_pcount,
     tcp_fragment,
     tcp_set_skb_tso_segs,
+    tcp_skb_collapse_tstamp,
     tcp_trim_head,
 )
 from linnet.net.ipv4.tcp_output_mss import tcp_current_mss
@@ -80,7 +81,7 @@ def skb_still_in_host_queue(sk: TcpSock, skb: SkBuff) -> bool:
 
 def tcp_can_collapse(sk: TcpSock, skb: SkBuff) -> bool:
     """May skb be merged into the one before it?  Linux: net/ipv4/tcp_output.c."""
-    if skb.gso_segs > 1 or (skb.sacked & TCPCB_SACKED_ACKED) != 0:
+    if skb.gso_segs > 1 or (skb.sacked & TCPCB_SACKED_ACKED) != 0 or skb.uarg is not None:
         return False
     return (skb.tcp_flags & TCPHDR_SYN) == 0
 
@@ -100,6 +101,8 @@ def tcp_collapse_retrans(sk: TcpSock, skb: SkBuff, next_skb: SkBuff) -> None:
     skb.tcp_flags |= next_skb.tcp_flags
     skb.sacked |= next_skb.sacked & TCPCB_EVER_RETRANS
     skb.eor = next_skb.eor
+    if next_skb.tx_flags != 0:
+        tcp_skb_collapse_tstamp(skb, next_skb)
     if sk.retransmit_skb_hint is next_skb:
         sk.retransmit_skb_hint = skb
     if sk.highest_sack is next_skb:
@@ -119,7 +122,7 @@ def tcp_retrans_try_collapse(sk: TcpSock, to: SkBuff, space: i64) -> None:
     skb = to.next
     while skb is not None:
         follower = skb.next
-        if not tcp_can_collapse(sk, skb) or to.eor:
+        if not tcp_can_collapse(sk, skb) or to.eor or to.uarg is not None:
             return
         space -= skb.len
         if space < 0 or after(skb.end_seq, (sk.snd_una + sk.snd_wnd) & U32):

@@ -48,7 +48,7 @@ from linnet.net.ipv4.tcp import tcp_wmem_free_skb
 from linnet.net.ipv4.tcp_chrono import tcp_chrono_start, tcp_chrono_stop
 from linnet.net.ipv4.tcp_cong import tcp_is_cwnd_limited, tcp_snd_cwnd_set
 from linnet.net.ipv4.tcp_input_cwnd import tcp_current_ssthresh, tcp_rearm_rto
-from linnet.net.ipv4.tcp_output_frag import __pskb_trim_head, tcp_set_skb_tso_segs, tso_fragment
+from linnet.net.ipv4.tcp_output_frag import __pskb_trim_head, tcp_set_skb_tso_segs, tcp_skb_collapse_tstamp, tso_fragment
 from linnet.net.ipv4.tcp_output_mss import tcp_current_mss
 from linnet.net.ipv4.tcp_output_pacing import tcp_pacing_check, tcp_reset_xmit_timer
 from linnet.net.ipv4.tcp_output_transmit import tcp_init_cwnd_of, tcp_transmit_skb
@@ -228,7 +228,7 @@ def tcp_grow_skb(sk: TcpSock, skb: SkBuff, amount: i64) -> None:
     Linux: net/ipv4/tcp_output.c.
     """
     following = skb.next
-    if following is None or skb.eor:
+    if following is None or skb.eor or skb.uarg is not None or following.uarg is not None:
         return
     nlen = amount if amount < following.len else following.len
     if nlen == 0:
@@ -245,6 +245,8 @@ def tcp_grow_skb(sk: TcpSock, skb: SkBuff, amount: i64) -> None:
         skb.end_seq = following.end_seq
         skb.tcp_flags |= following.tcp_flags
         skb.eor = following.eor
+        if following.tx_flags != 0:
+            tcp_skb_collapse_tstamp(skb, following)
         __skb_unlink(following, sk.sk_write_queue)
         tcp_wmem_free_skb(sk, following)
     else:

@@ -61,6 +61,7 @@ from linnet.include.net.tcp_states import TCP_CLOSE, TCP_LISTEN
 from linnet.kernel.sched import signal_pending
 from linnet.net.core.datagram import skb_copy_datagram_iter
 from linnet.net.core.skbuff import __kfree_skb
+from linnet.net.core.skbuff_tstamp import sock_put_timestamping, sock_wants_rx_timestamping
 from linnet.net.core.sock import current_task, lock_sock, release_sock, sk_wait_data
 from linnet.net.core.stream import sock_intr_errno
 from linnet.net.ipv4.ip_sockglue import ip_recv_error
@@ -296,7 +297,7 @@ def tcp_recvmsg_locked(sk: TcpSock, msg: Msghdr, length: i64, nonblock: bool, fl
 
 def tcp_note_stamp(sk: TcpSock, skb: SkBuff) -> None:
     """Remember when the data just read arrived, where the program wants to know.  Linux: net/ipv4/tcp.c."""
-    if (sk.sk_flags & (SOCK_RCVTSTAMP | SOCK_RCVTSTAMPNS)) != 0:
+    if (sk.sk_flags & (SOCK_RCVTSTAMP | SOCK_RCVTSTAMPNS)) != 0 or sk.sk_tsflags != 0:
         sk.sk_stamp = skb.tstamp
 
 
@@ -314,6 +315,8 @@ def tcp_recv_cmsgs(sk: TcpSock, msg: Msghdr) -> None:
             msg.msg_control.append(Cmsg(SOL_SOCKET, SCM_TIMESTAMPNS, put_native(seconds, 8) + put_native(nanos, 8)))
         else:
             msg.msg_control.append(Cmsg(SOL_SOCKET, SCM_TIMESTAMP, put_native(seconds, 8) + put_native(nanos // 1000, 8)))
+    if sk.sk_tsflags != 0 and sk.sk_stamp != 0 and sock_wants_rx_timestamping(sk):
+        sock_put_timestamping(msg, sk, sk.sk_stamp)
     if sk.recvmsg_inq:
         msg.msg_control.append(Cmsg(SOL_TCP, TCP_CM_INQ, put_native(tcp_inq_hint(sk), 4)))
 

@@ -13,11 +13,24 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EAGAIN, EOPNOTSUPP, EPIPE
+from linnet.include.linux.errno import EAGAIN, EINVAL, ENOBUFS, EOPNOTSUPP, EPIPE
+from linnet.include.linux.net_tstamp import SOF_TIMESTAMPING_TX_RECORD_MASK
 from linnet.include.linux.skbuff import SkbFrag, SkBuff, __skb_unlink
-from linnet.include.linux.socket import MSG_DONTWAIT, MSG_EOR, MSG_FASTOPEN, MSG_MORE, MSG_OOB, SEND_SHUTDOWN, Msghdr
+from linnet.include.linux.socket import (
+    MSG_DONTWAIT,
+    MSG_EOR,
+    MSG_FASTOPEN,
+    MSG_MORE,
+    MSG_OOB,
+    MSG_ZEROCOPY,
+    SEND_SHUTDOWN,
+    SO_TIMESTAMPING,
+    SO_TIMESTAMPING_NEW,
+    SOL_SOCKET,
+    Msghdr,
+)
 from linnet.include.net.snmp import LINUX_MIB_TCPAUTOCORKING, NET_INC_STATS
-from linnet.include.net.sock import SOCK_ASYNC_NOSPACE, SOCK_NOSPACE, Sock, sock_net, sock_sndtimeo
+from linnet.include.net.sock import SOCK_ASYNC_NOSPACE, SOCK_NOSPACE, SOCK_ZEROCOPY, Sock, sock_net, sock_sndtimeo
 from linnet.include.net.tcp import (
     TCP_CHRONO_BUSY,
     TCP_CHRONO_SNDBUF_LIMITED,
@@ -33,6 +46,14 @@ from linnet.include.net.tcp import (
 )
 from linnet.include.net.tcp_states import TCPF_CLOSE_WAIT, TCPF_ESTABLISHED
 from linnet.include.trace.events.tcp import trace_tcp_sendmsg_locked
+from linnet.net.core.skbuff_msgzc import (
+    msg_zerocopy_realloc,
+    net_zcopy_put,
+    net_zcopy_put_abort,
+    skb_zerocopy_iter_stream,
+    skb_zerocopy_room,
+)
+from linnet.net.core.skbuff_tstamp import sock_cmsg_tsflags, sock_tx_timestamp_flags
 from linnet.net.core.sock import __release_sock, lock_sock, release_sock, sk_mem_charge, sk_wmem_schedule
 from linnet.net.core.stream import sk_stream_error, sk_stream_wait_connect, sk_stream_wait_memory
 from linnet.net.ipv4.tcp import forced_push, sk_stream_alloc_skb, tcp_mark_push, tcp_wmem_free_skb
@@ -131,11 +152,15 @@ def tcp_send_failed(sk: TcpSock, flags: int, err: i64) -> i64:
 
 def tcp_fill_skb(sk: TcpSock, skb: SkBuff, msg: Msghdr, copy: i64, first: bool) -> None:
     """Take `copy` bytes of msg, whose memory is granted, into the last skb of the write queue."""
-    skb_append_data(skb, msg.data, msg.offset, copy)
+    charge = copy
+    if msg.msg_ubuf is None:
+        skb_append_data(skb, msg.data, msg.offset, copy)
+    else:
+        charge = skb_zerocopy_iter_stream(skb, msg, copy)
     msg.offset += copy
-    skb.truesize += copy
-    sk.sk_wmem_queued += copy
-    sk_mem_charge(sk, copy)
+    skb.truesize += charge
+    sk.sk_wmem_queued += charge
+    sk_mem_charge(sk, charge)
     if first:
         skb.tcp_flags &= ~TCPHDR_PSH
     sk.write_seq = (sk.write_seq + copy) & U32
@@ -169,11 +194,12 @@ def tcp_sendmsg_locked(sk: TcpSock, msg: Msghdr, size: i64) -> i64:
     if sk.sk_err != 0 or (sk.sk_shutdown & SEND_SHUTDOWN) != 0:
         tcp_remove_empty_skb(sk)
         return tcp_send_failed(sk, flags, err)
+    full: SkBuff | None = None  # what can take no more of a MSG_ZEROCOPY
     fresh: i64 = 0  # skbs begun since ACKs were last looked at
     while msg.offset < len(msg.data):
         skb = sk.sk_write_queue.prev
         copy: i64 = 0
-        if skb is not None and not skb.eor:
+        if skb is not None and not skb.eor and skb is not full:
             copy = size_goal - skb.len
         if copy <= 0:
             skb = None
@@ -195,6 +221,12 @@ def tcp_sendmsg_locked(sk: TcpSock, msg: Msghdr, size: i64) -> i64:
         left = len(msg.data) - msg.offset
         if copy > left:
             copy = left
+        if skb is not None and msg.msg_ubuf is not None:
+            copy = skb_zerocopy_room(skb, msg, copy)
+            if copy < 0:
+                tcp_mark_push(sk, skb)
+                full = skb
+                continue
         if skb is not None and sk_wmem_schedule(sk, copy):
             tcp_fill_skb(sk, skb, msg, copy, copied == 0)
             copied += copy
@@ -225,14 +257,65 @@ def tcp_sendmsg_locked(sk: TcpSock, msg: Msghdr, size: i64) -> i64:
         mss_now = tcp_current_mss(sk)
         size_goal = tcp_xmit_size_goal(sk, mss_now, large)
     if copied != 0:
+        if msg.tsflags != 0:
+            tcp_tx_timestamp(sk, msg.tsflags)
         tcp_push(sk, flags, mss_now, sk.nonagle, size_goal)
     return copied
+
+
+def tcp_tx_timestamp(sk: TcpSock, tsflags: i64) -> None:
+    """The last byte of this send is to be stamped.  Linux: net/ipv4/tcp.c."""
+    skb = sk.sk_write_queue.prev
+    if skb is None or (tsflags & SOF_TIMESTAMPING_TX_RECORD_MASK) == 0:
+        return
+    skb.tx_flags |= sock_tx_timestamp_flags(tsflags)
+    skb.tskey = (skb.seq + skb.len - 1) & U32
+
+
+def tcp_sendmsg_cmsg(sk: TcpSock, msg: Msghdr) -> int:
+    """Read the control messages of a send: 0 or -EINVAL.  Linux: net/core/sock.c, sock_cmsg_send."""
+    for cmsg in msg.msg_control:
+        if cmsg.cmsg_level != SOL_SOCKET:
+            continue
+        if cmsg.cmsg_type != SO_TIMESTAMPING and cmsg.cmsg_type != SO_TIMESTAMPING_NEW:
+            return -EINVAL
+        flags = sock_cmsg_tsflags(msg.tsflags, cmsg.data)
+        if flags < 0:
+            return int(flags)
+        msg.tsflags = flags
+    return 0
+
+
+def tcp_sendmsg_zerocopy(sk: TcpSock, msg: Msghdr, size: i64) -> i64:
+    """Send with MSG_ZEROCOPY: the program is told when it may use its memory again.
+
+    Linux: net/ipv4/tcp.c, tcp_sendmsg_locked.  Documentation/networking/msg_zerocopy.rst.
+    """
+    tail = sk.sk_write_queue.prev
+    uarg = msg_zerocopy_realloc(sk, size, tail.uarg if tail is not None else None)
+    if uarg is None:
+        return tcp_send_failed(sk, msg.msg_flags, -ENOBUFS)
+    msg.msg_ubuf = uarg
+    ret = tcp_sendmsg_locked(sk, msg, size)
+    if ret > 0:
+        net_zcopy_put(uarg)
+    else:
+        net_zcopy_put_abort(uarg)
+    return ret
 
 
 def tcp_sendmsg(sk: Sock, msg: Msghdr, size: int) -> int:
     """Send msg.data. Bytes taken, or a negative errno.  Linux: net/ipv4/tcp.c."""
     tp = tcp_sk(sk)
     lock_sock(tp)
-    ret = tcp_sendmsg_locked(tp, msg, size)
+    msg.tsflags = tp.sk_tsflags
+    ret: i64 = 0
+    if len(msg.msg_control) != 0:
+        ret = tcp_sendmsg_cmsg(tp, msg)
+    if ret == 0:
+        if (msg.msg_flags & MSG_ZEROCOPY) != 0 and size != 0 and (tp.sk_flags & SOCK_ZEROCOPY) != 0:
+            ret = tcp_sendmsg_zerocopy(tp, msg, size)
+        else:
+            ret = tcp_sendmsg_locked(tp, msg, size)
     release_sock(tp)
     return int(ret)

@@ -49,6 +49,7 @@ from linnet.include.linux.socket import (
     MSG_PEEK,
     MSG_PROBE,
     MSG_TRUNC,
+    MSG_ZEROCOPY,
     RCV_SHUTDOWN,
     SIOCINQ,
     SIOCOUTQ,
@@ -79,6 +80,7 @@ from linnet.include.net.sock import (
     SOCK_BROADCAST,
     SOCK_LOCALROUTE,
     SOCK_NOSPACE,
+    SOCK_ZEROCOPY,
     OptResult,
     Proto,
     Sock,
@@ -104,7 +106,8 @@ from linnet.net.core.datagram import (
     skb_copy_datagram_msg,
 )
 from linnet.net.core.neighbour import __ipv4_neigh_lookup_noref, neigh_confirm
-from linnet.net.core.skbuff import consume_skb, kfree_skb, skb_checksum
+from linnet.net.core.skbuff import consume_skb, kfree_skb, skb_checksum, skb_zcopy_set
+from linnet.net.core.skbuff_msgzc import msg_zerocopy_alloc, net_zcopy_put, net_zcopy_put_abort
 from linnet.net.core.sock import lock_sock, release_sock, sk_common_release, sk_dst_check, sk_dst_reset, sk_dst_set
 from linnet.net.core.sock_opts import int_bytes, int_of, sock_recv_cmsgs
 from linnet.net.ipv4.datagram import ip4_datagram_connect
@@ -238,6 +241,8 @@ def udp_sendmsg(sk: Sock, msg: Msghdr, length: int) -> int:
         if (flags & MSG_PROBE) != 0 and length == 0:
             return 0
     if not corkreq:
+        if (flags & MSG_ZEROCOPY) != 0 and length != 0 and (sk.sk_flags & SOCK_ZEROCOPY) != 0:
+            return udp_sendmsg_zerocopy(up, fl4, msg, length, ipc, rt)
         skb = ip_make_skb(sk, fl4, msg, length + UDP_HLEN, UDP_HLEN, ipc, rt, flags)
         err = int(ipc.err) if skb is None else udp_send_skb(skb, fl4, up)
         return udp_sendmsg_out(up, err, length)
@@ -248,6 +253,24 @@ def udp_sendmsg(sk: Sock, msg: Msghdr, length: int) -> int:
     up.pending = AF_INET
     err = udp_append_data(up, fl4, msg, length, ipc, rt, corkreq)
     release_sock(sk)
+    return udp_sendmsg_out(up, err, length)
+
+
+def udp_sendmsg_zerocopy(up: UdpSock, fl4: Flowi4, msg: Msghdr, length: int, ipc: IpcmCookie, rt: Rtable) -> int:
+    """Send a datagram, and tell the program when its memory is free.  Linux: net/ipv4/ip_output.c, __ip_append_data.
+
+    A datagram that is built of several calls (MSG_MORE) takes the bytes over at once, as without the flag.
+    """
+    uarg = msg_zerocopy_alloc(up, length)
+    if uarg is None:
+        return -ENOBUFS
+    skb = ip_make_skb(up, fl4, msg, length + UDP_HLEN, UDP_HLEN, ipc, rt, msg.msg_flags)
+    if skb is None:
+        net_zcopy_put_abort(uarg)
+        return udp_sendmsg_out(up, int(ipc.err), length)
+    skb_zcopy_set(skb, uarg)
+    err = udp_send_skb(skb, fl4, up)
+    net_zcopy_put(uarg)
     return udp_sendmsg_out(up, err, length)
 
 
