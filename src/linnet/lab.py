@@ -15,7 +15,6 @@ names.
 """
 from __future__ import annotations
 
-import random
 import runpy
 import sys
 import warnings
@@ -50,6 +49,7 @@ from linnet.net.ipv4.fib_frontend import fib_add_route, fib_del_route
 from linnet.net.netfilter.core import PythonHook, nf_register_net_hook, nf_unregister_net_hook
 from linnet.net.sched.sch_api import qdisc_create
 from linnet.program import patches
+from linnet.program.chance import Chance
 from linnet.program.runtime import Program, Runtime
 
 STALL_NS = 24 * 3600 * 10**9
@@ -298,6 +298,7 @@ class Lab:
     def __init__(self, *, seed: int = 0, subnets: str = '198.18.0.0/15', prefixlen: int = 24, clock: Clock | None = None) -> None:
         self.world = new_world(clock or VirtualClock(), seed)
         self.seed = seed
+        self.chance = Chance(seed)
         self.runtime = Runtime(self.world)
         self.hosts: dict[str, Host] = {}
         self.links: list[Link] = []
@@ -415,15 +416,14 @@ class Lab:
             self._routed = True
             self._route()
         patches.sweep()
-        state = random.getstate()
-        random.seed(self.seed)
+        self.chance.put()
         try:
             limit = None if until is None else units.time_ns(until)
             if limit is None and self.world.clock.virtual:
                 mod_timer(self._stall, int(self.world.clock.now) + STALL_NS)
             done = self.world.sched.run_until_done(limit) if limit is None or self._has_programs() else self._run_for(limit)
         finally:
-            random.setstate(state)
+            self.chance.take()
             self.runtime.restore()
             del_timer(self._stall)
         if not done and limit is None:

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import select
 import selectors
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -281,3 +283,33 @@ def test_socketpair_dup_makefile_detach() -> None:
         out.append((right.fileno(), again.type == socket.SOCK_STREAM))
 
     assert run(program) == [b'over the pair\n', b'still open\n', b'', (-1, True)]
+
+
+def test_pipes() -> None:
+    def program(out: list[Any]) -> None:
+        reader, writer = os.pipe()
+        poller = select.poll()
+        poller.register(reader, select.POLLIN)
+        poller.register(writer, select.POLLIN | select.POLLOUT)
+        out.append(poller.poll(0) == [(writer, select.POLLOUT)])
+        threading.Timer(2, os.write, (writer, b'hello')).start()
+        out.append((os.read(reader, 100), time.monotonic() >= 2))
+        os.set_blocking(reader, False)
+        with pytest.raises(BlockingIOError):
+            os.read(reader, 1)
+        os.write(writer, b'the last')
+        os.close(writer)
+        out.append((os.read(reader, 100), os.read(reader, 100)))
+        os.close(reader)
+        reader, writer = os.pipe2(os.O_NONBLOCK)
+        with pytest.raises(BlockingIOError):
+            os.read(reader, 1)
+        os.close(reader)
+        with pytest.raises(BrokenPipeError):
+            os.write(writer, b'x')
+
+    out: list[Any] = []
+    with Lab() as lab:
+        lab.host('h').spawn(program, out)
+        lab.run()
+    assert out == [True, (b'hello', True), (b'the last', b'')]

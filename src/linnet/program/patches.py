@@ -90,6 +90,20 @@ def _on_fd(inside: Callable[..., Any], outside: Callable[..., Any]) -> Callable[
     return either
 
 
+PROCESS_MODULES = ('subprocess', 'asyncio.unix_events', 'multiprocessing')
+
+
+def _pipe(inside: Callable[..., Any], outside: Callable[..., Any]) -> Callable[..., Any]:
+    """os.pipe: within the program, but for a process of the machine, which a program on a TUN may start."""
+    def either(*args: Any) -> Any:
+        if current_task() is None or sys._getframe(1).f_globals.get('__name__', '').startswith(PROCESS_MODULES):
+            return outside(*args)
+        return inside(*args)
+    either.__name__ = outside.__name__
+    either.__doc__ = outside.__doc__
+    return either
+
+
 def _close(fd: int) -> None:
     syscalls.sys_close(current_program(), fd)
 
@@ -172,6 +186,8 @@ def _install_sockets() -> None:
     _put(os, 'close', _on_fd(_close, os.close))
     _put(os, 'read', _on_fd(_read, os.read))
     _put(os, 'write', _on_fd(_write, os.write))
+    _put(os, 'pipe', _pipe(sockets.pipe, os.pipe))
+    _put(os, 'pipe2', _pipe(sockets.pipe, os.pipe2))
     _put(os, 'set_blocking', _on_fd(_set_blocking, os.set_blocking))
     _put(os, 'get_blocking', _on_fd(_get_blocking, os.get_blocking))
     _put(asyncio.events, '_set_running_loop', dispatch(_set_running_loop, asyncio.events._set_running_loop))
