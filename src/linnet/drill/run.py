@@ -63,6 +63,7 @@ from linnet.walk.recorder import Recorder
 
 START_NS: Final = 100 * 10**9  # a machine that has been up for a while: no time in the stack's past is before its start
 PATIENCE: Final = 2_000_000  # µs that a packet may be late before the wait for it ends
+CALL_TIME: Final = 10  # µs that a system call takes, as on a real machine: no two things happen at one instant
 FOREVER: Final = 3600 * 1_000_000
 TCP_INFO: Final = 11
 FIRST_PORT: Final = 32768
@@ -246,6 +247,7 @@ class Runner:
             if task.alive():
                 raise DrillError(f'runtime error in {call.name} call: it blocks for ever')
         self.judge(call, prepared, task)
+        self.run_to(self.now() + CALL_TIME)
 
     def made(self, prepared: Prepared) -> tuple[int, int, int]:
         """In the task: result, errno, and when it returned (µs)."""

@@ -166,8 +166,8 @@ def tcp_tso_should_defer(sk: TcpSock, skb: SkBuff, max_segs: i64) -> i64:
     if sk.icsk_ca_state >= TCP_CA_Recovery:
         return TSO_SEND_NOW
     now = sk.tcp_mstamp
-    # a program that writes now and then shall not wait
-    if now - sk.tcp_wstamp_ns > NSEC_PER_MSEC:
+    # a program that writes now and then shall not wait (Linux: more than 1 ms ago; in virtual time it is often 1 ms sharp)
+    if now - sk.tcp_wstamp_ns >= NSEC_PER_MSEC:
         return TSO_SEND_NOW
     mss = sk.mss_cache
     send_win = (sk.snd_una + sk.snd_wnd - skb.seq) & U32
