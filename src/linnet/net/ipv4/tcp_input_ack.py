@@ -113,6 +113,7 @@ from linnet.net.ipv4.tcp_output import (
     tcp_sync_mss,
     tcp_trim_head,
 )
+from linnet.net.ipv4.tcp_output_mtup import tcp_mtup_probe_success
 from linnet.net.ipv4.tcp_output_pacing import tcp_reset_xmit_timer
 from linnet.net.ipv4.tcp_rate import tcp_rate_gen, tcp_rate_skb_delivered
 from linnet.net.ipv4.tcp_recovery import tcp_rack_advance, tcp_rack_update_reo_wnd
@@ -329,6 +330,8 @@ def tcp_clean_rtx_queue(sk: TcpSock, ack_skb: SkBuff, prior_fack: i64, prior_snd
     rs.rtt_us = ca_rtt_us
     if (found & FLAG_ACKED) != 0:
         found |= FLAG_SET_XMIT_TIMER
+        if sk.mtup_probe_size != 0 and not after(sk.mtu_probe_seq_end, snd_una):
+            tcp_mtup_probe_success(sk)
         if sk.rx_opt.sack_ok == 0:
             tcp_remove_reno_sacks(sk, pkts_acked, (flag & FLAG_ECE) != 0)
             # an ACK that covers a retransmission says nothing about what was sent once

@@ -89,6 +89,7 @@ from linnet.net.ipv4.tcp_output import (
     tcp_verify_left_out,
     tcp_xmit_retransmit_queue,
 )
+from linnet.net.ipv4.tcp_output_mtup import tcp_mtup_probe_failed
 from linnet.net.ipv4.tcp_recovery import tcp_is_rack, tcp_newreno_mark_lost, tcp_rack_mark_lost, tcp_rack_skb_timeout
 
 LINUX_FILE: Final = 'net/ipv4/tcp_input.c'
@@ -522,6 +523,11 @@ def tcp_fastretrans_alert(sk: TcpSock, prior_snd_una: i64, num_dupack: i64, flag
         tcp_identify_packet_loss(sk, flag)
         if not tcp_time_to_recover(sk):
             tcp_try_to_open(sk, flag)
+            return REXMIT_NONE
+        if sk.icsk_ca_state < TCP_CA_CWR and sk.mtup_probe_size != 0 and sk.snd_una == sk.mtu_probe_seq_start:
+            # it is the probe of the path MTU that is lost: that says nothing about congestion
+            tcp_mtup_probe_failed(sk)
+            tcp_simple_retransmit(sk)
             return REXMIT_NONE
     tcp_enter_recovery(sk, ece_ack)
     return rexmit

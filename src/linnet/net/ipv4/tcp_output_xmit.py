@@ -50,6 +50,15 @@ from linnet.net.ipv4.tcp_cong import tcp_is_cwnd_limited, tcp_snd_cwnd_set
 from linnet.net.ipv4.tcp_input_cwnd import tcp_current_ssthresh, tcp_rearm_rto
 from linnet.net.ipv4.tcp_output_frag import __pskb_trim_head, tcp_set_skb_tso_segs, tcp_skb_collapse_tstamp, tso_fragment
 from linnet.net.ipv4.tcp_output_mss import tcp_current_mss
+from linnet.net.ipv4.tcp_output_mtup import (
+    MTUP_NOT_NOW,
+    MTUP_SEND,
+    MTUP_WAIT,
+    tcp_mtu_probe_due,
+    tcp_mtu_probe_sent,
+    tcp_mtu_probe_size,
+    tcp_mtu_probe_skb,
+)
 from linnet.net.ipv4.tcp_output_pacing import tcp_pacing_check, tcp_reset_xmit_timer
 from linnet.net.ipv4.tcp_output_transmit import tcp_init_cwnd_of, tcp_transmit_skb
 from linnet.net.ipv4.tcp_sndbuf import tcp_check_space
@@ -349,6 +358,26 @@ def tcp_schedule_loss_probe(sk: TcpSock, advancing_rto: bool) -> bool:
 
 # -- the loop
 
+def tcp_mtu_probe(sk: TcpSock, mss_now: i64) -> i64:
+    """Send a probe of the path MTU, if one is due. MTUP_SEND: it is out; MTUP_WAIT: send nothing until it can go.
+
+    Linux: net/ipv4/tcp_output.c.  RFC 4821, 7.4.
+    """
+    probe_size = tcp_mtu_probe_size(sk)
+    if probe_size < 0:
+        return MTUP_NOT_NOW
+    due = tcp_mtu_probe_due(sk, probe_size)
+    if due != MTUP_SEND:
+        return due
+    nskb = tcp_mtu_probe_skb(sk, probe_size, mss_now)
+    # if it cannot be sent, the loop cuts it like everything else
+    if nskb is None or tcp_transmit_skb(sk, nskb, True, sk.rcv_nxt) != 0:
+        return MTUP_NOT_NOW
+    tcp_mtu_probe_sent(sk, nskb)
+    tcp_event_new_data_sent(sk, nskb)
+    return MTUP_SEND
+
+
 def tcp_write_xmit(sk: TcpSock, mss_now: i64, nonagle: i64, push_one: i64) -> bool:
     """Send what may be sent. push_one 1: one portion, 2: a loss probe, past the congestion window.
 
@@ -360,6 +389,12 @@ def tcp_write_xmit(sk: TcpSock, mss_now: i64, nonagle: i64, push_one: i64) -> bo
     is_rwnd_limited = False
     now = sock_net(sk).clock.now
     sk.tcp_mstamp = now
+    if sk.mtup_enabled and push_one == 0:
+        probe = tcp_mtu_probe(sk, mss_now)
+        if probe == MTUP_WAIT:
+            return False
+        if probe == MTUP_SEND:
+            sent_pkts = 1
     max_segs = tcp_tso_segs(sk, mss_now)
     while True:
         skb = sk.sk_write_queue.next

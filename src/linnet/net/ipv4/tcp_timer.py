@@ -92,6 +92,7 @@ from linnet.net.ipv4.tcp_output import (
     tcp_write_wakeup,
 )
 from linnet.net.ipv4.tcp_output_mss import ilog2
+from linnet.net.ipv4.tcp_output_mtup import tcp_mtu_probing
 from linnet.net.ipv4.tcp_recovery_timer import tcp_rack_reo_timeout
 from linnet.net.ipv4.tcp_timewait import tcp_time_wait
 
@@ -245,6 +246,7 @@ def tcp_write_timeout(sk: TcpSock) -> bool:
         expired = sk.icsk_retransmits >= max_retransmits
     else:
         if retransmits_timed_out(sk, ipv4.sysctl_tcp_retries1, 0):
+            tcp_mtu_probing(sk)
             dst_negative_advice(sk)
         retry_until = ipv4.sysctl_tcp_retries2
         if sock_flag(sk, SOCK_DEAD):
