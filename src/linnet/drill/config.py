@@ -45,7 +45,7 @@ class Config:
         elif name in switches and not value:
             if switches[name]:
                 setattr(self, switches[name], True)
-        elif name in ('local_ip', 'remote_ip', 'gateway_ip') and name in self.fixed and ':' in value:
+        elif name in ('local_ip', 'remote_ip', 'gateway_ip') and 'ip_version' in self.fixed and ':' in value:
             return  # a script for IPv6, run over IPv4
         elif name in ('local_ip', 'remote_ip'):
             setattr(self, name[:-3], in_aton(value))

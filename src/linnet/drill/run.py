@@ -429,7 +429,7 @@ class Runner:
             raise DrillError('no matching socket for script packet')
         if not spec.inbound:
             raise DrillError('outbound ICMP packets are not supported')
-        seq = None if spec.echoed is None else spec.echoed[0] + sock.out_offset(False)
+        seq = (0 if spec.echoed is None else spec.echoed[0]) + sock.out_offset(False)
         quoted = quoted_packet(sock.local, sock.remote, sock.local_port, sock.remote_port, seq)
         self.send(icmp_packet(spec, sock.remote, sock.local, quoted))
 

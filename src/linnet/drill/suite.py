@@ -19,7 +19,7 @@ from linnet.drill.script import DrillError
 from linnet.walk.render import tree_lines
 
 VARIANTS: Final = ('ipv4',)
-FIXED: Final = frozenset({'ip_version', 'local_ip', 'gateway_ip', 'netmask_ip', 'remote_ip'})
+FIXED: Final = frozenset({'ip_version'})  # a script's own addresses win: cookies of Fast Open depend on them
 DEFINES: Final = {
     'TFO_COOKIE': '3021b9d889017eeb', 'CODE': 'host_unreachable', 'CMSG_LEVEL_IP': 'SOL_IP', 'CMSG_TYPE_RECVERR': 'IP_RECVERR',
 }

@@ -48,6 +48,7 @@ class InetSock(Sock):
         self.bind_address_no_port: bool = False
         self.local_port_range: i64 = 0  # IP_LOCAL_PORT_RANGE: low | high << 16, 0: the host's
         self.is_icsk: bool = False
+        self.defer_connect: bool = False  # connect() waits for the first write (TCP_FASTOPEN_CONNECT)
         self.cmsg_flags: i64 = 0
         self.cork_fl: Flowi4 = Flowi4()  # Linux: inet->cork.fl
         self.cork: object = None  # ip_output.py: the datagram under construction with MSG_MORE

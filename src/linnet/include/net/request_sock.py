@@ -33,7 +33,6 @@ class RequestSock(Sock):
         self.mss: i64 = 0
         self.num_retrans: i64 = 0  # SYN-ACKs sent again
         self.num_timeout: i64 = 0
-        self.cookie_ts: bool = False
         self.ts_recent: i64 = 0
         self.timeout: i64 = 0
         self.saved_syn: bytes = b''
@@ -51,6 +50,7 @@ class RequestSock(Sock):
         self.wscale_ok: bool = False
         self.ecn_ok: bool = False
         self.acked: bool = False
+        self.rst_expires: i64 = 0  # jiffies: until when a reset request counts against the listener's limit
         self.no_srccheck: bool = False
         self.ireq_opt: bytes = b''
         self.ir_tos: i64 = 0
@@ -63,8 +63,30 @@ class RequestSock(Sock):
         self.snt_tsval_last: i64 = 0  # the timestamp of the last SYN-ACK
         self.snt_synack: i64 = -1  # ns: when the first SYN-ACK left; -1: not yet
         self.last_oow_ack_time: i64 = 0
-        self.tfo_listener: bool = False
-        self.syn_data: bool = False
+        self.tfo_listener: bool = False  # its child exists already (Fast Open)
+        self.syncookie: bool = False
+
+
+class TcpFastopenCookie:
+    """Linux: struct tcp_fastopen_cookie. len -1: no option; 0: the option without a cookie, which asks for one."""
+
+    def __init__(self) -> None:
+        self.len: i64 = -1
+        self.val: bytes = b''
+        self.exp: bool = False  # in the experimental option
+
+    def set(self, other: TcpFastopenCookie) -> None:
+        """Become like `other`."""
+        self.len = other.len
+        self.val = other.val
+        self.exp = other.exp
+
+
+class TcpFastopenContext:
+    """Linux: struct tcp_fastopen_context: the keys that cookies are made and (both) checked with, 16 bytes each."""
+
+    def __init__(self, primary: bytes, backup: bytes) -> None:
+        self.keys: list[bytes] = [primary] if backup == b'' else [primary, backup]
 
 
 class RequestSockOps:
@@ -98,8 +120,10 @@ class RequestSockOps:
         """Take addresses and IP options from the SYN."""
         raise AssertionError('a request belongs to a transport')
 
-    def send_synack(self, sk: Sock, dst: DstEntry | None, req: RequestSock, syn_skb: SkBuff | None) -> int:
-        """Send the SYN-ACK. 0 or a negative errno."""
+    def send_synack(
+        self, sk: Sock, dst: DstEntry | None, req: RequestSock, foc: TcpFastopenCookie | None, syn_skb: SkBuff | None,
+    ) -> int:
+        """Send the SYN-ACK, with that Fast Open option. 0 or a negative errno."""
         raise AssertionError('a request belongs to a transport')
 
     def route_req(self, sk: Sock, req: RequestSock) -> DstEntry | None:
@@ -119,8 +143,13 @@ class RequestSockQueue:
         self.qlen: i64 = 0  # requests whose handshake is open
         self.young: i64 = 0  # of them, those not retransmitted yet
         self.synflood_warned: bool = False
-        self.fastopenq_max_qlen: i64 = 0
+        self.synq_overflow_stamp: i64 = -1  # jiffies: when a SYN cookie was sent last; -1: never
+        # fastopenq: children of handshakes that are open
+        self.fastopenq_max_qlen: i64 = 0  # 0: Fast Open is off
         self.fastopenq_qlen: i64 = 0
+        self.fastopenq_rst_head: RequestSock | None = None  # those that were reset stay for a while (RFC 7413, 5.1)
+        self.fastopenq_rst_tail: RequestSock | None = None
+        self.fastopenq_ctx: TcpFastopenContext | None = None  # the listener's own keys; None: the host's
 
 
 def inet_rsk(sk: Sock) -> RequestSock:

@@ -12,7 +12,9 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr
 
 from linnet.include.linux.skbuff import SkBuff, SkBuffHead
+from linnet.include.linux.socket import Msghdr
 from linnet.include.net.inet_connection_sock import InetConnectionSock
+from linnet.include.net.request_sock import RequestSock, TcpFastopenCookie
 from linnet.include.net.sock import Sock, SockTimer
 
 U32: Final = 0xFFFFFFFF
@@ -152,6 +154,24 @@ TCPOLEN_SACKPERM_ALIGNED: Final = 4
 TCPOLEN_SACK_BASE_ALIGNED: Final = 4
 TCPOLEN_SACK_PERBLOCK: Final = 8
 TCPOLEN_MSS_ALIGNED: Final = 4
+TCPOLEN_FASTOPEN_BASE: Final = 2
+TCPOLEN_EXP_FASTOPEN_BASE: Final = 4
+TCPOPT_FASTOPEN_MAGIC: Final = 0xF989  # of the experimental option (RFC 6994)
+
+# Fast Open (RFC 7413)
+TCP_FASTOPEN_COOKIE_MIN: Final = 4
+TCP_FASTOPEN_COOKIE_MAX: Final = 16
+TCP_FASTOPEN_COOKIE_SIZE: Final = 8
+TCP_FASTOPEN_KEY_LENGTH: Final = 16
+TFO_CLIENT_ENABLE: Final = 1  # net.ipv4.tcp_fastopen
+TFO_SERVER_ENABLE: Final = 2
+TFO_CLIENT_NO_COOKIE: Final = 4  # data in the SYN without a cookie
+TFO_SERVER_COOKIE_NOT_REQD: Final = 0x200
+TFO_SERVER_WO_SOCKOPT1: Final = 0x400  # every listener, without TCP_FASTOPEN
+TFO_STATUS_UNSPEC: Final = 0  # tcpi_fastopen_client_fail
+TFO_COOKIE_UNAVAILABLE: Final = 1
+TFO_DATA_NOT_ACKED: Final = 2
+TFO_SYN_RETRANSMITTED: Final = 3
 
 # socket options (level SOL_TCP)
 TCP_NODELAY: Final = 1
@@ -179,8 +199,20 @@ TCP_SAVE_SYN: Final = 27
 TCP_SAVED_SYN: Final = 28
 TCP_FASTOPEN_CONNECT: Final = 30
 TCP_FASTOPEN_KEY: Final = 33
+TCP_FASTOPEN_NO_COOKIE: Final = 34
 TCP_INQ: Final = 36
 TCP_TX_DELAY: Final = 37
+
+
+class TcpFastopenRequest:
+    """Linux: struct tcp_fastopen_request: a send that opens the connection. data None: a connect alone, to ask for a cookie."""
+
+    def __init__(self, data: Msghdr | None, size: i64) -> None:
+        self.cookie: TcpFastopenCookie = TcpFastopenCookie()
+        self.cookie.len = 0
+        self.data: Msghdr | None = data
+        self.size: i64 = size
+        self.copied: i64 = 0  # bytes that went with the SYN
 
 
 class TcpOptionsReceived:
@@ -203,9 +235,7 @@ class TcpOptionsReceived:
         self.mss_clamp: i64 = 0
         self.sack_start: list[int] = []  # blocks of the segment in hand
         self.sack_end: list[int] = []
-        self.fastopen_cookie: bytes = b''
-        self.fastopen_seen: bool = False
-        self.fastopen_exp: bool = False
+        self.foc: TcpFastopenCookie | None = None  # where Fast Open's option goes; None: it is not looked for
 
 
 class TcpSacktagState:
@@ -377,9 +407,8 @@ class TcpSock(InetConnectionSock):
         self.fastopen_connect: bool = False
         self.fastopen_no_cookie: bool = False
         self.fastopen_client_fail: i64 = 0
-        self.fastopen_req: object = None
-        self.fastopen_rsk: Sock | None = None
-        self.fastopen_cookie_key: bytes = b''
+        self.fastopen_req: TcpFastopenRequest | None = None
+        self.fastopen_rsk: RequestSock | None = None  # of a child that exists before its handshake is complete
         self.tlp_retrans: bool = False
         self.tlp_high_seq: i64 = 0
         self.tcp_wstamp_ns: i64 = 0  # when the last segment left, or with pacing, when the next one may

@@ -7,13 +7,19 @@ held by the hash, by its timer and by whoever works on it; the last reqsk_put fr
 """
 from __future__ import annotations
 
+from typing import Final
+
 from mypy_extensions import i64
 
 from linnet.include.net.inet_connection_sock import InetConnectionSock
 from linnet.include.net.request_sock import RequestSock, RequestSockOps, RequestSockQueue
-from linnet.include.net.sock import Sock, sock_hold
+from linnet.include.net.sock import Sock, sock_hold, sock_net
+from linnet.include.net.tcp import TcpSock
+from linnet.include.net.tcp_states import TCP_LISTEN
 from linnet.kernel.slab import kmem_cache_free
 from linnet.net.core.sock import kmem_cache_alloc, sock_put
+
+FASTOPEN_RST_HOLD: Final = 60_000  # jiffies
 
 
 def reqsk_queue_alloc(queue: RequestSockQueue) -> None:
@@ -23,6 +29,9 @@ def reqsk_queue_alloc(queue: RequestSockQueue) -> None:
     queue.qlen = 0
     queue.young = 0
     queue.synflood_warned = False
+    queue.fastopenq_qlen = 0
+    queue.fastopenq_rst_head = None
+    queue.fastopenq_rst_tail = None
 
 
 def reqsk_alloc(ops: RequestSockOps, sk_listener: InetConnectionSock) -> RequestSock:
@@ -91,6 +100,46 @@ def reqsk_timeout(req: RequestSock, max_timeout: i64) -> i64:
         return max_timeout
     timeout = req.timeout << req.num_timeout
     return timeout if timeout < max_timeout else max_timeout
+
+
+def reqsk_fastopen_remove(sk: TcpSock, req: RequestSock, reset: bool) -> None:
+    """The handshake of a Fast Open child is over: completed, or (reset) ended by a RST.
+
+    A request that was reset is kept for a minute and counts against the listener's limit meanwhile, lest one who sends SYNs under
+    others' addresses, whose owners answer by a RST, opens without limit.  Linux: net/core/request_sock.c.  RFC 7413, 5.1.
+    """
+    listener = req.rsk_listener
+    assert listener is not None
+    queue = listener.icsk_accept_queue
+    sk.fastopen_rsk = None
+    queue.fastopenq_qlen -= 1
+    req.tfo_listener = False
+    if req.rsk_child is not None:
+        return  # not accepted yet: accept() drops the reference
+    if not reset or listener.sk_state != TCP_LISTEN:
+        reqsk_put(req)
+        return
+    req.rst_expires = sock_net(sk).clock.jiffies() + FASTOPEN_RST_HOLD
+    req.dl_next = None
+    tail = queue.fastopenq_rst_tail
+    if tail is None:
+        queue.fastopenq_rst_head = req
+    else:
+        tail.dl_next = req
+    queue.fastopenq_rst_tail = req
+    queue.fastopenq_qlen += 1
+
+
+def reqsk_fastopen_forget_reset(queue: RequestSockQueue) -> None:
+    """Let go of the request that was reset first."""
+    req = queue.fastopenq_rst_head
+    if req is not None:
+        queue.fastopenq_rst_head = req.dl_next
+        if req.dl_next is None:
+            queue.fastopenq_rst_tail = None
+        req.dl_next = None
+        queue.fastopenq_qlen -= 1
+        reqsk_put(req)
 
 
 def sk_acceptq_is_full(sk: Sock) -> bool:

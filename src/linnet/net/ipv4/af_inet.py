@@ -129,6 +129,7 @@ from linnet.net.ipv4.ping import ping_init
 from linnet.net.ipv4.raw import raw_init
 from linnet.net.ipv4.route import ip_rt_init
 from linnet.net.ipv4.tcp import tcp_poll
+from linnet.net.ipv4.tcp_fastopen import tcp_fastopen_listen
 from linnet.net.ipv4.tcp_ipv4 import tcp_v4_init
 from linnet.net.ipv4.tcp_offload import tcpv4_offload_init
 from linnet.net.ipv4.udp import udp_init, udp_poll
@@ -305,6 +306,7 @@ def __inet_listen_sk(sk: Sock, backlog: int) -> int:
         return -EINVAL
     sk.sk_max_ack_backlog = backlog
     if old_state != TCP_LISTEN:
+        tcp_fastopen_listen(inet_csk(sk), backlog)
         return inet_csk_listen_start(inet_csk(sk))
     return 0
 

@@ -36,6 +36,7 @@ from linnet.include.net.sock import (
     sock_net,
     sock_rcvtimeo,
 )
+from linnet.include.net.tcp import TcpSock
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_LISTEN, TCP_NEW_SYN_RECV, TCP_SYN_RECV, TCP_TIME_WAIT
 from linnet.kernel.clock import NSEC_PER_JIFFY
 from linnet.kernel.sched import schedule_timeout, signal_pending
@@ -43,6 +44,7 @@ from linnet.kernel.softirq import local_bh_disable, local_bh_enable
 from linnet.kernel.timer import del_timer, mod_timer
 from linnet.kernel.wait import TaskWait, finish_wait, prepare_to_wait_exclusive
 from linnet.net.core.request_sock import (
+    reqsk_fastopen_forget_reset,
     reqsk_put,
     reqsk_queue_added,
     reqsk_queue_alloc,
@@ -240,8 +242,12 @@ def inet_csk_accept(sk: InetConnectionSock, flags: int) -> AcceptResult:
     req = reqsk_queue_remove(queue, sk)
     assert req is not None
     newsk = req.rsk_child
+    open_still = req.tfo_listener
+    if open_still:
+        req.rsk_child = None  # the child of a Fast Open lets go of the request when the handshake is over
     release_sock(sk)
-    reqsk_put(req)
+    if not open_still:
+        reqsk_put(req)
     return AcceptResult(newsk, 0)
 
 
@@ -611,10 +617,15 @@ def inet_csk_listen_stop(sk: InetConnectionSock) -> None:
         if isinstance(child, InetConnectionSock):
             local_bh_disable(cpu)
             sock_hold(child)
+            if req.tfo_listener and isinstance(child, TcpSock):
+                child.fastopen_rsk = None  # its reference goes below
+                req.tfo_listener = False
             inet_child_forget(sk, req, child)
             sock_put(child)
             local_bh_enable(cpu)
         reqsk_put(req)
+    while queue.fastopenq_rst_head is not None:
+        reqsk_fastopen_forget_reset(queue)
     if queue.qlen != 0:
         for key in list(inet_hashinfo(sock_net(sk)).ehash):
             drop_requests_of(sk, key)

@@ -18,6 +18,7 @@ from linnet.include.linux.notifier import NETDEV_REGISTER, NETDEV_UNREGISTER, NE
 from linnet.include.net.net_namespace import Net
 from linnet.kernel.sysctl import INT_MAX, INT_MIN, CtlInt, CtlScaled, CtlTable, CtlVector, parse_int
 from linnet.net.ipv4.tcp_cong import tcp_get_available_congestion_control, tcp_set_default_congestion_control
+from linnet.net.ipv4.tcp_fastopen import tcp_fastopen_key_parse, tcp_fastopen_key_text, tcp_fastopen_reset_cipher
 
 U8_MAX: Final = 255
 U32_MAX: Final = 0xFFFFFFFF
@@ -294,6 +295,28 @@ class CtlCongestionControl(CtlTable):
         return tcp_set_default_congestion_control(self.net, value.strip())
 
 
+class CtlFastopenKey(CtlTable):
+    """net.ipv4.tcp_fastopen_key: one key or two, parted by a comma."""
+
+    def __init__(self, net: Net) -> None:
+        super().__init__()
+        self.net = net
+
+    def read(self) -> str:
+        """Zeros where none was needed yet."""
+        return tcp_fastopen_key_text(self.net.ipv4.tcp_fastopen_ctx)
+
+    def write(self, value: str) -> int:
+        """-EINVAL where it is no key."""
+        first, comma, second = value.partition(',')
+        primary = tcp_fastopen_key_parse(first)
+        backup = tcp_fastopen_key_parse(second)
+        if primary == b'' or (comma != '' and backup == b''):
+            return -EINVAL
+        tcp_fastopen_reset_cipher(self.net, None, primary, backup)
+        return 0
+
+
 class CtlAvailableCongestionControl(CtlTable):
     """net.ipv4.tcp_available_congestion_control, and the allowed ones, which are all."""
 
@@ -362,6 +385,7 @@ def sysctl_ipv4_init(net: Net) -> None:
         registry.register('net.ipv4.conf.default.' + name, CtlInt(ipv4.devconf_dflt, name))
     registry.register('net.ipv4.conf.default.forwarding', CtlDefaultForwarding(net))
     registry.register('net.ipv4.tcp_congestion_control', CtlCongestionControl(net))
+    registry.register('net.ipv4.tcp_fastopen_key', CtlFastopenKey(net))
     registry.register('net.ipv4.tcp_available_congestion_control', CtlAvailableCongestionControl(net))
     registry.register('net.ipv4.tcp_allowed_congestion_control', CtlAvailableCongestionControl(net))
     tbl = ipv4.arp_tbl

@@ -83,6 +83,7 @@ from linnet.kernel.poll import (
     EPOLLWRNORM,
 )
 from linnet.kernel.select import PollTable
+from linnet.net.core.request_sock import reqsk_fastopen_remove
 from linnet.net.core.skbuff import __kfree_skb, alloc_skb
 from linnet.net.core.sock import (
     sk_forced_mem_schedule,
@@ -185,6 +186,9 @@ def tcp_done(sk: Sock) -> None:
         NET_INC_STATS(sock_net(tp), TCP_MIB_ATTEMPTFAILS)
     tcp_set_state(tp, TCP_CLOSE)
     tcp_clear_xmit_timers(tp)
+    req = tp.fastopen_rsk
+    if req is not None:
+        reqsk_fastopen_remove(tp, req, False)
     tp.sk_shutdown = SHUTDOWN_MASK
     if (tp.sk_flags & SOCK_DEAD) == 0:
         tp.sk_cb.state_change(tp)

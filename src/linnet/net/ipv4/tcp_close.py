@@ -67,6 +67,7 @@ from linnet.include.net.tcp_states import (
     TCPF_SYN_RECV,
     TCPF_SYN_SENT,
 )
+from linnet.net.core.request_sock import reqsk_fastopen_remove
 from linnet.net.core.skbuff import __kfree_skb, skb_queue_purge
 from linnet.net.core.sock import __release_sock, lock_sock, release_sock, sock_orphan, sock_put
 from linnet.net.core.stream import sk_stream_wait_close
@@ -149,6 +150,10 @@ def tcp_close_orphan(sk: TcpSock) -> None:
         tcp_send_active_reset(sk)
         NET_INC_STATS(net, LINUX_MIB_TCPABORTONMEMORY)
     if sk.sk_state == TCP_CLOSE:
+        req = sk.fastopen_rsk
+        if req is not None:
+            # aborted, with unread data for instance, before the handshake was complete
+            reqsk_fastopen_remove(sk, req, False)
         inet_csk_destroy_sock(sk)
 
 

@@ -64,6 +64,7 @@ TCPI_OPT_WSCALE: Final = 4
 TCPI_OPT_ECN: Final = 8
 TCPI_OPT_ECN_SEEN: Final = 16
 TCPI_OPT_SYN_DATA: Final = 32
+TCPI_OPT_TFO_CHILD: Final = 128
 
 RATE_UNLIMITED: Final = (1 << 64) - 1
 
@@ -144,6 +145,8 @@ def tcp_info_options(tp: TcpSock) -> int:
         options |= TCPI_OPT_ECN_SEEN
     if tp.syn_data_acked:
         options |= TCPI_OPT_SYN_DATA
+    if tp.syn_fastopen_child:
+        options |= TCPI_OPT_TFO_CHILD
     return options
 
 

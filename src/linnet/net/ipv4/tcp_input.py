@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import ECONNREFUSED, ECONNRESET, EPIPE
 from linnet.include.linux.skbuff import SkBuff, __skb_pull
 from linnet.include.linux.socket import RCV_SHUTDOWN, SEND_SHUTDOWN
 from linnet.include.net.dropreason import (
@@ -18,6 +17,7 @@ from linnet.include.net.dropreason import (
     SKB_DROP_REASON_PKT_TOO_SMALL,
     SKB_DROP_REASON_TCP_ABORT_ON_DATA,
     SKB_DROP_REASON_TCP_CLOSE,
+    SKB_DROP_REASON_TCP_FASTOPEN,
     SKB_DROP_REASON_TCP_FLAGS,
     SKB_DROP_REASON_TCP_INVALID_ACK_SEQUENCE,
     SKB_DROP_REASON_TCP_INVALID_END_SEQUENCE,
@@ -55,7 +55,6 @@ from linnet.include.net.tcp import (
     TCP_MAX_QUICKACKS,
     TCP_PAWS_WINDOW,
     TCP_RTO_MAX,
-    TCP_TIMEOUT_FALLBACK,
     TCP_TIMEOUT_MIN,
     TCP_TIMEWAIT_LEN,
     TCPHDR_ACK,
@@ -67,6 +66,7 @@ from linnet.include.net.tcp import (
     TCPHDR_SYN,
     TCPOLEN_TSTAMP_ALIGNED,
     U32,
+    TCP_CA_Loss,
     TcpSock,
     after,
     before,
@@ -91,10 +91,11 @@ from linnet.include.net.tcp_states import (
     TCP_SYN_SENT,
     TCP_TIME_WAIT,
 )
-from linnet.include.trace.events.tcp import trace_tcp_probe, trace_tcp_receive_reset
+from linnet.include.trace.events.tcp import trace_tcp_probe
+from linnet.net.core.request_sock import reqsk_fastopen_remove
 from linnet.net.core.skbuff import __kfree_skb, consume_skb, kfree_skb_reason
 from linnet.net.ipv4.inet_connection_sock import inet_csk_reset_keepalive_timer, inet_csk_reset_xmit_timer
-from linnet.net.ipv4.tcp import tcp_done, tcp_set_state, tcp_write_queue_purge
+from linnet.net.ipv4.tcp import tcp_done, tcp_set_state
 from linnet.net.ipv4.tcp_cong import tcp_init_congestion_control
 from linnet.net.ipv4.tcp_input_ack import (
     tcp_ack,
@@ -109,8 +110,10 @@ from linnet.net.ipv4.tcp_input_cwnd import (
     FLAG_SLOWPATH,
     FLAG_UPDATE_TS_RECENT,
     tcp_initialize_rcv_mss,
+    tcp_rearm_rto,
 )
 from linnet.net.ipv4.tcp_input_data import tcp_data_queue, tcp_data_ready, tcp_drop_reason, tcp_queue_rcv, tcp_urg
+from linnet.net.ipv4.tcp_input_loss import tcp_any_retrans_done, tcp_try_undo_recovery
 from linnet.net.ipv4.tcp_input_opt import (
     __tcp_fast_path_on,
     tcp_clear_options,
@@ -133,27 +136,12 @@ from linnet.net.ipv4.tcp_input_rcvbuf import (
     tcp_init_buffer_space,
     tcp_rcv_rtt_measure_ts,
 )
+from linnet.net.ipv4.tcp_input_reset import tcp_reset
 from linnet.net.ipv4.tcp_input_sackrcv import tcp_dsack_set
+from linnet.net.ipv4.tcp_metrics import tcp_init_metrics, tcp_update_metrics
+from linnet.net.ipv4.tcp_minisocks_req import tcp_check_req
 from linnet.net.ipv4.tcp_output import tcp_init_cwnd_of, tcp_mtup_init, tcp_send_ack, tcp_send_synack, tcp_sync_mss
 from linnet.net.ipv4.tcp_timewait import tcp_time_wait
-
-
-def tcp_reset(sk: TcpSock, skb: SkBuff | None) -> None:
-    """A RST was accepted: the connection is gone.  Linux: net/ipv4/tcp_input.c.  RFC 9293, 3.10.7.4, second check."""
-    trace_tcp_receive_reset(sk)
-    state = sk.sk_state
-    if state == TCP_CLOSE:
-        return
-    if state == TCP_SYN_SENT:
-        sk.sk_err = ECONNREFUSED
-    elif state == TCP_CLOSE_WAIT:
-        sk.sk_err = EPIPE
-    else:
-        sk.sk_err = ECONNRESET
-    tcp_write_queue_purge(sk)
-    tcp_done(sk)
-    if (sk.sk_flags & SOCK_DEAD) == 0:
-        sk.sk_cb.error_report(sk)
 
 
 def tcp_send_dupack(sk: TcpSock, skb: SkBuff) -> None:
@@ -334,18 +322,6 @@ def tcp_rcv_established(sk: TcpSock, skb: SkBuff) -> None:
     tcp_data_queue(sk, skb)
     tcp_data_snd_check(sk)
     tcp_ack_snd_check(sk)
-
-
-def tcp_init_metrics(sk: TcpSock) -> None:
-    """The RTO to begin with, where the handshake gave no sample: 3 s (RFC 6298, 5.7).
-
-    Linux: net/ipv4/tcp_metrics.c; no metrics of earlier connections are kept here (as with net.ipv4.tcp_no_metrics_save).
-    """
-    if sk.srtt_us == 0:
-        sk.rttvar_us = TCP_TIMEOUT_FALLBACK * 1000
-        sk.mdev_us = sk.rttvar_us
-        sk.mdev_max_us = sk.rttvar_us
-        sk.icsk_rto = TCP_TIMEOUT_FALLBACK
 
 
 def tcp_init_transfer(sk: TcpSock) -> None:
@@ -551,15 +527,36 @@ def tcp_rcv_listen(sk: TcpSock, skb: SkBuff) -> i64:
     return 0
 
 
+def tcp_rcv_synrecv_state_fastopen(sk: TcpSock) -> None:
+    """The handshake of a Fast Open child is complete: its request goes, and the timer is the data's from now on.
+
+    Linux: net/ipv4/tcp_input.c.
+    """
+    req = sk.fastopen_rsk
+    assert req is not None
+    if sk.icsk_ca_state == TCP_CA_Loss and sk.packets_out == 0:
+        # the time-outs were the SYN-ACK's: were they needed?
+        tcp_try_undo_recovery(sk)
+    sk.icsk_retransmits = 0
+    if not tcp_any_retrans_done(sk):
+        sk.retrans_stamp = 0
+    reqsk_fastopen_remove(sk, req, False)
+    tcp_rearm_rto(sk)
+
+
 def tcp_rcv_syn_recv(sk: TcpSock, skb: SkBuff) -> None:
     """The ACK of our SYN-ACK: established.  The SYN_RECV part of Linux's tcp_rcv_state_process."""
+    req = sk.fastopen_rsk
     sk.delivered += 1
     if sk.srtt_us == 0:
-        tcp_synack_rtt_meas(sk, -1, 0)
-    tcp_try_undo_spurious_syn(sk)
-    sk.retrans_stamp = 0
-    tcp_init_transfer(sk)
-    sk.copied_seq = sk.rcv_nxt
+        tcp_synack_rtt_meas(sk, req.snt_synack if req is not None else -1, req.num_retrans if req is not None else 0)
+    if req is not None:
+        tcp_rcv_synrecv_state_fastopen(sk)
+    else:
+        tcp_try_undo_spurious_syn(sk)
+        sk.retrans_stamp = 0
+        tcp_init_transfer(sk)
+        sk.copied_seq = sk.rcv_nxt
     tcp_set_state(sk, TCP_ESTABLISHED)
     sk.sk_cb.state_change(sk)
     sk.snd_una = skb.ack_seq
@@ -625,6 +622,10 @@ def tcp_rcv_state_process(sk: TcpSock, skb: SkBuff) -> i64:
         tcp_data_snd_check(sk)
         return 0
     flags = skb.tcp_flags
+    req = sk.fastopen_rsk
+    if req is not None and tcp_check_req(sk, skb, req, True) is None:
+        tcp_drop_reason(sk, skb, SKB_DROP_REASON_TCP_FASTOPEN)
+        return 0
     if (flags & (TCPHDR_ACK | TCPHDR_RST | TCPHDR_SYN)) == 0:
         tcp_drop_reason(sk, skb, SKB_DROP_REASON_TCP_FLAGS)
         return 0
@@ -652,6 +653,8 @@ def tcp_rcv_synchronised(sk: TcpSock, skb: SkBuff) -> i64:
         if (sk.sk_shutdown & SEND_SHUTDOWN) != 0:
             sk.sk_prot.shutdown(sk, SEND_SHUTDOWN)
     elif state == TCP_FIN_WAIT1:
+        if sk.fastopen_rsk is not None:
+            tcp_rcv_synrecv_state_fastopen(sk)  # closed before the handshake was complete
         verdict = tcp_rcv_fin_wait1(sk, skb)
         if verdict == 1:
             consume_skb(skb)
@@ -664,6 +667,7 @@ def tcp_rcv_synchronised(sk: TcpSock, skb: SkBuff) -> i64:
             consume_skb(skb)
             return 0
     elif state == TCP_LAST_ACK and sk.snd_una == sk.write_seq:
+        tcp_update_metrics(sk)
         tcp_done(sk)
         consume_skb(skb)
         return 0

@@ -16,7 +16,7 @@ from linnet.include.net.dropreason import (
     SKB_DROP_REASON_TCP_LISTEN_OVERFLOW,
     SKB_DROP_REASON_TCP_REQQFULL,
 )
-from linnet.include.net.request_sock import RequestSock, RequestSockOps
+from linnet.include.net.request_sock import RequestSock, RequestSockOps, TcpFastopenCookie
 from linnet.include.net.snmp import LINUX_MIB_LISTENOVERFLOWS, LINUX_MIB_TCPREQQFULLDROP, NET_INC_STATS
 from linnet.include.net.sock import sock_net
 from linnet.include.net.tcp import (
@@ -30,7 +30,13 @@ from linnet.include.net.tcp import (
 )
 from linnet.include.net.tcp_states import TCP_NEW_SYN_RECV
 from linnet.net.core.request_sock import reqsk_alloc, reqsk_free, reqsk_put, sk_acceptq_is_full
-from linnet.net.ipv4.inet_connection_sock import count_listen_drop, inet_csk_reqsk_queue_hash_add
+from linnet.net.core.sock import sock_put
+from linnet.net.ipv4.inet_connection_sock import (
+    count_listen_drop,
+    inet_csk_reqsk_queue_add,
+    inet_csk_reqsk_queue_hash_add,
+)
+from linnet.net.ipv4.tcp_fastopen_serv import tcp_try_fastopen
 from linnet.net.ipv4.tcp_input_opt import tcp_parse_options
 from linnet.net.ipv4.tcp_minisocks import tcp_openreq_init_rwin
 
@@ -125,6 +131,8 @@ def tcp_conn_request(rsk_ops: RequestSockOps, sk: TcpSock, skb: SkBuff) -> int:
     opt = TcpOptionsReceived()
     opt.mss_clamp = TCP_MSS_DEFAULT
     opt.user_mss = sk.rx_opt.user_mss
+    foc = TcpFastopenCookie()
+    opt.foc = foc
     tcp_parse_options(net, skb, opt, False)
     opt.tstamp_ok = opt.saw_tstamp
     tcp_openreq_init(req, opt, skb, sk)
@@ -145,7 +153,20 @@ def tcp_conn_request(rsk_ops: RequestSockOps, sk: TcpSock, skb: SkBuff) -> int:
     req.txhash = net.random.u32() | 1
     tcp_openreq_init_rwin(req, sk, dst)
     tcp_reqsk_record_syn(sk, req, skb)
-    inet_csk_reqsk_queue_hash_add(sk, req, req.timeout)
-    rsk_ops.send_synack(sk, dst, req, skb)
+    fastopen_sk = tcp_try_fastopen(sk, skb, req, foc, dst)
+    if fastopen_sk is not None:
+        rsk_ops.send_synack(fastopen_sk, dst, req, foc, skb)
+        tcp_conn_fastopen(sk, req, fastopen_sk)
+    else:
+        inet_csk_reqsk_queue_hash_add(sk, req, req.timeout)
+        rsk_ops.send_synack(sk, dst, req, foc, skb)
     reqsk_put(req)
     return 0
+
+
+def tcp_conn_fastopen(sk: TcpSock, req: RequestSock, child: TcpSock) -> None:
+    """A Fast Open child can be accepted at once. Part of Linux's tcp_conn_request."""
+    # listening goes on: nothing can have come between, so there is a place in the queue
+    inet_csk_reqsk_queue_add(sk, req, child)
+    sk.sk_cb.data_ready(sk)
+    sock_put(child)

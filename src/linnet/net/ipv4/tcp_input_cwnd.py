@@ -190,6 +190,8 @@ def tcp_rearm_rto(sk: TcpSock) -> None:
 
     Linux: net/ipv4/tcp_input.c.  RFC 6298, 5.2 and 5.3.
     """
+    if sk.fastopen_rsk is not None:
+        return  # the timer is the SYN-ACK's
     if sk.packets_out == 0:
         inet_csk_clear_xmit_timer(sk, ICSK_TIME_RETRANS)
         return

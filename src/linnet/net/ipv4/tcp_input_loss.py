@@ -562,6 +562,14 @@ def tcp_simple_retransmit(sk: TcpSock) -> None:
         return
     if not tcp_is_sack(sk):
         tcp_limit_reno_sacked(sk)
+    tcp_non_congestion_loss_retransmit(sk)
+
+
+def tcp_non_congestion_loss_retransmit(sk: TcpSock) -> None:
+    """Send again what is marked lost for a reason that is no congestion: a smaller path MTU, data that a SYN-ACK did not take.
+
+    Linux: net/ipv4/tcp_input.c.
+    """
     if sk.icsk_ca_state != TCP_CA_Loss:
         sk.high_seq = sk.snd_nxt
         sk.snd_ssthresh = tcp_current_ssthresh(sk)

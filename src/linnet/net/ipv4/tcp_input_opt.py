@@ -21,20 +21,28 @@ from linnet.include.net.dropreason import (
     SKB_DROP_REASON_TCP_RFC7323_PAWS_ACK,
 )
 from linnet.include.net.net_namespace import Net
+from linnet.include.net.request_sock import TcpFastopenCookie
 from linnet.include.net.sock import sock_net
 from linnet.include.net.tcp import (
+    TCP_FASTOPEN_COOKIE_MAX,
+    TCP_FASTOPEN_COOKIE_MIN,
     TCP_MAX_WSCALE,
     TCP_PAWS_24DAYS,
     TCP_SACK_SEEN,
     TCPHDR_ACK,
     TCPHDR_PSH,
     TCPHDR_SYN,
+    TCPOLEN_EXP_FASTOPEN_BASE,
+    TCPOLEN_FASTOPEN_BASE,
     TCPOLEN_MSS,
     TCPOLEN_SACK_PERBLOCK,
     TCPOLEN_SACK_PERM,
     TCPOLEN_TIMESTAMP,
     TCPOLEN_WINDOW,
     TCPOPT_EOL,
+    TCPOPT_EXP,
+    TCPOPT_FASTOPEN,
+    TCPOPT_FASTOPEN_MAGIC,
     TCPOPT_MSS,
     TCPOPT_NOP,
     TCPOPT_SACK,
@@ -76,6 +84,18 @@ def tcp_parse_sack(head: bytes, start: i64, size: i64, opt_rx: TcpOptionsReceive
         opt_rx.sack_start.append(int(get_be32(head, i)))
         opt_rx.sack_end.append(int(get_be32(head, i + 4)))
         i += TCPOLEN_SACK_PERBLOCK
+
+
+def tcp_parse_fastopen_option(foc: TcpFastopenCookie, cookie: bytes, exp: bool) -> None:
+    """Take a Fast Open option of a SYN: its cookie, or b'', a request for one.  Linux: net/ipv4/tcp_input.c.  RFC 7413, 4.1.1."""
+    size: i64 = len(cookie)
+    if (size & 1) != 0:
+        return
+    if size != 0 and (size < TCP_FASTOPEN_COOKIE_MIN or size > TCP_FASTOPEN_COOKIE_MAX):
+        size = -1
+    foc.len = size
+    foc.val = cookie if size > 0 else b''
+    foc.exp = exp
 
 
 def tcp_parse_options(net: Net, skb: SkBuff, opt_rx: TcpOptionsReceived, estab: bool) -> None:
@@ -128,6 +148,14 @@ def tcp_parse_options(net: Net, skb: SkBuff, opt_rx: TcpOptionsReceived, estab: 
                 opt_rx.num_sacks = (size - TCPOLEN_SACK_BASE) // TCPOLEN_SACK_PERBLOCK
                 tcp_parse_sack(head, i, size, opt_rx)
                 skb.sacked = i - skb.transport_header  # tells tcp_ack() that the segment has blocks, and where
+        elif syn:
+            foc = opt_rx.foc
+            if foc is not None:
+                if opcode == TCPOPT_FASTOPEN:
+                    tcp_parse_fastopen_option(foc, head[i + TCPOLEN_FASTOPEN_BASE:i + size], False)
+                elif (opcode == TCPOPT_EXP and size >= TCPOLEN_EXP_FASTOPEN_BASE
+                      and get_be16(head, i + 2) == TCPOPT_FASTOPEN_MAGIC):
+                    tcp_parse_fastopen_option(foc, head[i + TCPOLEN_EXP_FASTOPEN_BASE:i + size], True)
         i += size
 
 

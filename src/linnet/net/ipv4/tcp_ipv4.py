@@ -32,7 +32,7 @@ from linnet.include.net.inet_sock import InetSock, inet_sk
 from linnet.include.net.inet_timewait_sock import InetTimewaitSock
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.protocol import NetProtocol
-from linnet.include.net.request_sock import RequestSock, RequestSockOps
+from linnet.include.net.request_sock import RequestSock, RequestSockOps, TcpFastopenCookie
 from linnet.include.net.route import RTCF_BROADCAST, RTCF_MULTICAST, Rtable
 from linnet.include.net.snmp import (
     IPSTATS_MIB_OUTNOROUTES,
@@ -78,6 +78,7 @@ from linnet.net.ipv4.tcp_close import tcp_close, tcp_disconnect, tcp_shutdown
 from linnet.net.ipv4.tcp_cong import tcp_ca_openreq_child, tcp_cleanup_congestion_control, tcp_cong_init
 from linnet.net.ipv4.tcp_cubic import cubictcp_register
 from linnet.net.ipv4.tcp_info import tcp_get_timestamping_opt_stats
+from linnet.net.ipv4.tcp_fastopen import tcp_fastopen_active_disable_ofo_check, tcp_free_fastopen_req
 from linnet.net.ipv4.tcp_input_conn import tcp_conn_request
 from linnet.net.ipv4.tcp_input_cwnd import tcp_initialize_rcv_mss
 from linnet.net.ipv4.tcp_input_data import tcp_purge_ofo_queue
@@ -217,7 +218,8 @@ def tcp_v4_syn_recv_sock(sk: Sock, skb: SkBuff, req: RequestSock, dst: DstEntry 
         tcp_sync_mss(newsk, dst.mtu())
         newsk.advmss = tcp_mss_clamp(sk, dst.advmss())
         tcp_initialize_rcv_mss(newsk)
-        if __inet_inherit_port(sk, newsk) == 0 and inet_ehash_nolisten(newsk, req):
+        # a request of Fast Open is not in the hash
+        if __inet_inherit_port(sk, newsk) == 0 and inet_ehash_nolisten(newsk, req if req.sk_hashed else None):
             newsk.saved_syn = req.saved_syn
             newsk.sk_txhash = req.txhash
             return newsk
@@ -251,14 +253,16 @@ def tcp_v4_send_check(sk: Sock, skb: SkBuff) -> None:
     __tcp_v4_send_check(skb, sk.inet_saddr, sk.sk_daddr)
 
 
-def tcp_v4_send_synack(sk: Sock, dst: DstEntry | None, req: RequestSock, syn_skb: SkBuff | None) -> int:
+def tcp_v4_send_synack(
+    sk: Sock, dst: DstEntry | None, req: RequestSock, foc: TcpFastopenCookie | None, syn_skb: SkBuff | None,
+) -> int:
     """Send the SYN-ACK of a request. 0 or a negative errno.  Linux: net/ipv4/tcp_ipv4.c."""
     assert isinstance(sk, TcpSock)
     if dst is None:
         dst = inet_csk_route_req(sk, Flowi4(), req)
         if dst is None:
             return -1
-    skb = tcp_make_synack(sk, dst, req)
+    skb = tcp_make_synack(sk, dst, req, foc)
     req.snt_tsval_last = (sock_net(sk).clock.now // 1_000_000 + req.ts_off) & 0xFFFFFFFF
     __tcp_v4_send_check(skb, req.ir_loc_addr, req.ir_rmt_addr)
     err = ip_build_and_send_pkt(skb, sk, req.ir_loc_addr, req.ir_rmt_addr, req.ireq_opt)
@@ -269,10 +273,12 @@ def tcp_rtx_synack(sk: Sock, req: RequestSock) -> int:
     """Send the SYN-ACK again. 0 or a negative errno.  Linux: net/ipv4/tcp_output.c."""
     net = sock_net(sk)
     req.txhash = net.random.u32() | 1
-    err = tcp_v4_send_synack(sk, None, req, None)
+    err = tcp_v4_send_synack(sk, None, req, None, None)
     if err == 0:
         NET_INC_STATS(net, TCP_MIB_RETRANSSEGS)
         NET_INC_STATS(net, LINUX_MIB_TCPSYNRETRANS)
+        if isinstance(sk, TcpSock) and sk.fastopen_rsk is not None:
+            sk.total_retrans += 1
         trace_tcp_retransmit_synack(req)
     return err
 
@@ -306,9 +312,12 @@ def tcp_v4_destroy_sock(sk: Sock) -> None:
     tcp_clear_xmit_timers(tp)
     tcp_cleanup_congestion_control(tp)
     tcp_write_queue_purge(tp)
+    tcp_fastopen_active_disable_ofo_check(tp)
     tcp_purge_ofo_queue(tp)
     if tp.icsk_bind_hash is not None:
         inet_put_port(tp)
+    assert tp.fastopen_rsk is None
+    tcp_free_fastopen_req(tp)
     tp.saved_syn = b''
     tp.sk_prot.sockets_allocated -= 1
 
@@ -406,9 +415,11 @@ class TcpRequestSockOps(RequestSockOps):
         if skb.ip_opt:
             req.ireq_opt = ip_options_echo(sock_net(sk), skb.ip_opt, skb.saddr, skb.daddr)
 
-    def send_synack(self, sk: Sock, dst: DstEntry | None, req: RequestSock, syn_skb: SkBuff | None) -> int:
+    def send_synack(
+        self, sk: Sock, dst: DstEntry | None, req: RequestSock, foc: TcpFastopenCookie | None, syn_skb: SkBuff | None,
+    ) -> int:
         """See tcp_v4_send_synack."""
-        return tcp_v4_send_synack(sk, dst, req, syn_skb)
+        return tcp_v4_send_synack(sk, dst, req, foc, syn_skb)
 
     def route_req(self, sk: Sock, req: RequestSock) -> DstEntry | None:
         """See inet_csk_route_req."""

@@ -126,6 +126,12 @@ def tcp_ld_RTO_revert(sk: TcpSock, seq: i64) -> None:
         tcp_retransmit_timer(sk)
 
 
+def tcp_err_snd_una(sk: TcpSock) -> i64:
+    """The first sequence number that is out: of a Fast Open child, its SYN-ACK's.  Part of Linux's tcp_v4_err."""
+    req = sk.fastopen_rsk
+    return req.snt_isn if req is not None else sk.snd_una
+
+
 def tcp_v4_err(skb: SkBuff, info: i64) -> int:
     """An ICMP error that quotes a segment of ours: data of skb is at the quoted IP header. 0, or -ENOENT.
 
@@ -166,7 +172,7 @@ def tcp_v4_err(skb: SkBuff, info: i64) -> int:
     if sk.sk_state != TCP_CLOSE:
         if sk.min_ttl != 0 and skb.ttl < sk.min_ttl:
             NET_INC_STATS(net, LINUX_MIB_TCPMINTTLDROP)
-        elif sk.sk_state != TCP_LISTEN and not between(seq, sk.snd_una, sk.snd_nxt):
+        elif sk.sk_state != TCP_LISTEN and not between(seq, tcp_err_snd_una(sk), sk.snd_nxt):
             NET_INC_STATS(net, LINUX_MIB_OUTOFWINDOWICMPS)
         else:
             tcp_v4_err_known(sk, skb, type, code, info, seq, dest, th)
@@ -200,11 +206,13 @@ def tcp_v4_err_known(sk: TcpSock, skb: SkBuff, type: i64, code: i64, info: i64, 
                 sk.sk_tsq_flags |= TCPF_MTU_REDUCED_DEFERRED
             return
         err = icmp_err_convert(code) & 0xFFFF
-        if code == ICMP_NET_UNREACH or code == ICMP_HOST_UNREACH:
+        if sk.fastopen_rsk is None and (code == ICMP_NET_UNREACH or code == ICMP_HOST_UNREACH):
             tcp_ld_RTO_revert(sk, seq)
     elif type != ICMP_TIME_EXCEEDED:
         return
-    if sk.sk_state == TCP_SYN_SENT or sk.sk_state == TCP_SYN_RECV:
+    fastopen = sk.fastopen_rsk
+    accepted = fastopen is not None and fastopen.rsk_child is None  # a program has the Fast Open child: as if connected
+    if (sk.sk_state == TCP_SYN_SENT or sk.sk_state == TCP_SYN_RECV) and not accepted:
         # RFC 5461: the attempt ends, rather than to wait for the last SYN to time out
         ip_icmp_error(sk, skb, err, dport, info, th)
         if not owned:

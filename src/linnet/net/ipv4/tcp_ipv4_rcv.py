@@ -80,10 +80,10 @@ from linnet.net.ipv4.tcp_minisocks import (
     TCP_TW_ACK,
     TCP_TW_RST,
     TCP_TW_SYN,
-    tcp_check_req,
     tcp_child_process,
     tcp_timewait_state_process,
 )
+from linnet.net.ipv4.tcp_minisocks_req import tcp_check_req
 
 LINUX_FILE: Final = 'net/ipv4/tcp_ipv4.c'
 
@@ -318,7 +318,7 @@ def tcp_v4_rcv_request(req: Sock, skb: SkBuff) -> i64:
         kfree_skb_reason(skb, SKB_DROP_REASON_NO_SOCKET)
         return 0
     sk.sk_refcnt += 1
-    nsk = tcp_check_req(sk, skb, req)
+    nsk = tcp_check_req(sk, skb, req, False)
     if nsk is None:
         reqsk_put(req)
         kfree_skb_reason(skb, SKB_DROP_REASON_NOT_SPECIFIED)

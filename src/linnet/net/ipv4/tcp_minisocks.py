@@ -14,19 +14,12 @@ from mypy_extensions import i64
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.dst import RTAX_INITRWND, RTAX_WINDOW, DstEntry
 from linnet.include.net.inet_timewait_sock import InetTimewaitSock
-from linnet.include.net.net_namespace import Net
 from linnet.include.net.request_sock import RequestSock
 from linnet.include.net.snmp import (
-    LINUX_MIB_EMBRYONICRSTS,
-    LINUX_MIB_PAWSESTAB,
     LINUX_MIB_PAWSTIMEWAIT,
     LINUX_MIB_TCPACKSKIPPEDFINWAIT2,
-    LINUX_MIB_TCPACKSKIPPEDSYNRECV,
     LINUX_MIB_TCPACKSKIPPEDTIMEWAIT,
-    LINUX_MIB_TCPDEFERACCEPTDROP,
-    LINUX_MIB_TSECRREJECTED,
     NET_INC_STATS,
-    TCP_MIB_ATTEMPTFAILS,
     TCP_MIB_PASSIVEOPENS,
 )
 from linnet.include.net.sock import SOCK_KEEPOPEN, SOCK_RCVBUF_LOCK, Sock, sock_net, sock_owned_by_user
@@ -35,7 +28,6 @@ from linnet.include.net.tcp import (
     TCP_INFINITE_SSTHRESH,
     TCP_INIT_CWND,
     TCP_MSS_DEFAULT,
-    TCP_RTO_MAX,
     TCP_TIMEOUT_INIT,
     TCP_TIMEWAIT_LEN,
     TCPHDR_ACK,
@@ -48,7 +40,6 @@ from linnet.include.net.tcp import (
     TcpSock,
     after,
     before,
-    between,
     keepalive_time_when,
     tcp_full_space,
     tcp_jiffies32,
@@ -56,20 +47,15 @@ from linnet.include.net.tcp import (
 )
 from linnet.include.net.tcp_states import TCP_FIN_WAIT2, TCP_SYN_RECV, TCP_TIME_WAIT
 from linnet.kernel.clock import NSEC_PER_JIFFY, NSEC_PER_SEC
-from linnet.kernel.timer import mod_timer
-from linnet.net.core.request_sock import reqsk_timeout
 from linnet.net.core.sock import sk_add_backlog, sock_put
 from linnet.net.ipv4.inet_connection_sock import (
     inet_csk_clone_lock,
-    inet_csk_complete_hashdance,
-    inet_csk_reqsk_queue_drop,
     inet_csk_reset_keepalive_timer,
-    inet_rtx_syn_ack,
 )
 from linnet.net.ipv4.inet_timewait_sock import inet_twsk_deschedule_put, inet_twsk_put, inet_twsk_reschedule
 from linnet.net.ipv4.tcp_input import tcp_rcv_state_process
-from linnet.net.ipv4.tcp_input_ack import tcp_synack_rtt_meas
 from linnet.net.ipv4.tcp_input_opt import tcp_parse_options, tcp_paws_reject
+from linnet.net.ipv4.tcp_minisocks_req import oow_rate_limited, tcp_in_window
 from linnet.net.ipv4.tcp_output import tcp_mss_clamp, tcp_select_initial_window
 from linnet.net.ipv4.tcp_timer import tcp_init_xmit_timers
 
@@ -77,27 +63,6 @@ TCP_TW_SUCCESS: Final = 0
 TCP_TW_RST: Final = 1
 TCP_TW_ACK: Final = 2
 TCP_TW_SYN: Final = 3
-
-
-def tcp_in_window(seq: i64, end_seq: i64, s_win: i64, e_win: i64) -> bool:
-    """Does the segment touch the window from s_win to e_win?  Linux: net/ipv4/tcp_minisocks.c."""
-    if seq == s_win:
-        return True
-    if after(end_seq, s_win) and before(seq, e_win):
-        return True
-    return seq == e_win and seq == end_seq
-
-
-def oow_rate_limited(net: Net, last: i64, mib: i64) -> bool:
-    """Was the last answer, at jiffies last - 1 (0: never), less than tcp_invalid_ratelimit ago? Counts it if so.
-
-    Linux: net/ipv4/tcp_input.c, __tcp_oow_rate_limited.
-    """
-    now = net.clock.now // NSEC_PER_JIFFY
-    if last != 0 and now - (last - 1) < net.ipv4.sysctl_tcp_invalid_ratelimit:
-        NET_INC_STATS(net, mib)
-        return True
-    return False
 
 
 def tcp_timewait_check_oow_rate_limit(tw: InetTimewaitSock, mib: i64) -> int:
@@ -230,6 +195,8 @@ def tcp_clone_fields(newtp: TcpSock, tp: TcpSock) -> None:
     newtp.thin_lto = tp.thin_lto
     newtp.recvmsg_inq = tp.recvmsg_inq
     newtp.save_syn = tp.save_syn
+    newtp.fastopen_no_cookie = tp.fastopen_no_cookie
+    newtp.fastopen_connect = tp.fastopen_connect
     newtp.keepalive_time = tp.keepalive_time
     newtp.keepalive_intvl = tp.keepalive_intvl
     newtp.keepalive_probes = tp.keepalive_probes
@@ -309,111 +276,6 @@ def tcp_child_options(newtp: TcpSock, req: RequestSock, skb: SkBuff) -> None:
     else:
         opt.ts_recent_stamp = 0
         newtp.tcp_header_len = 20
-
-
-def tcp_synack_window(req: RequestSock) -> i64:
-    """The window that the SYN-ACK gave.  Linux: include/net/tcp.h."""
-    return req.rsk_rcv_wnd if req.rsk_rcv_wnd < 65535 else 65535
-
-
-def tcp_synack_first_tsval(req: RequestSock) -> i64:
-    """The timestamp of the first SYN-ACK."""
-    return (req.snt_synack // NSEC_PER_JIFFY + req.ts_off) & U32
-
-
-def tcp_rtx_syn_of(sk: TcpSock, req: RequestSock) -> None:
-    """The SYN came again: so does the SYN-ACK, and its timer starts anew. Part of Linux's tcp_check_req."""
-    net = sock_net(sk)
-    if oow_rate_limited(net, req.last_oow_ack_time, LINUX_MIB_TCPACKSKIPPEDSYNRECV):
-        return
-    req.last_oow_ack_time = net.clock.now // NSEC_PER_JIFFY + 1
-    if inet_rtx_syn_ack(sk, req) == 0:
-        timer = req.rsk_timer
-        if timer is not None and timer.armed:
-            mod_timer(timer, net.clock.now + reqsk_timeout(req, TCP_RTO_MAX) * NSEC_PER_JIFFY)
-
-
-def tcp_embryonic_reset(sk: TcpSock, skb: SkBuff, req: RequestSock) -> None:
-    """The handshake ends before its time. Part of Linux's tcp_check_req."""
-    if (skb.tcp_flags & TCPHDR_RST) == 0:
-        ops = req.rsk_ops
-        assert ops is not None
-        ops.send_reset(sk, skb)
-    if inet_csk_reqsk_queue_drop(sk, req):
-        NET_INC_STATS(sock_net(sk), LINUX_MIB_EMBRYONICRSTS)
-
-
-def tcp_check_req(sk: TcpSock, skb: SkBuff, req: RequestSock) -> Sock | None:
-    """A segment for a request of listener sk: the child if it completes the handshake, sk itself if the listener shall look at it
-    (and send a RST), None if there is nothing more to do. skb stays the caller's.
-
-    Linux: net/ipv4/tcp_minisocks.c.  RFC 9293, 3.10.7.4 for SYN-RECEIVED.
-    """
-    net = sock_net(sk)
-    opt = TcpOptionsReceived()
-    flags = skb.tcp_flags
-    paws_reject = False
-    tsecr_reject = False
-    if skb.tcp_doff > 20:
-        tcp_parse_options(net, skb, opt, False)
-        if opt.saw_tstamp:
-            opt.ts_recent = req.ts_recent
-            if opt.rcv_tsecr != 0:
-                if req.tstamp_ok:
-                    tsecr_reject = not between(opt.rcv_tsecr, tcp_synack_first_tsval(req), req.snt_tsval_last)
-                opt.rcv_tsecr = (opt.rcv_tsecr - req.ts_off) & U32
-            opt.ts_recent_stamp = net.clock.now // NSEC_PER_SEC + 1 - reqsk_timeout(req, TCP_RTO_MAX) // 1000
-            paws_reject = tcp_paws_reject(opt, (flags & TCPHDR_RST) != 0, net.clock.now)
-    flg = flags & (TCPHDR_RST | TCPHDR_SYN | TCPHDR_ACK)
-    if skb.seq == req.rcv_isn and flg == TCPHDR_SYN and not paws_reject:
-        tcp_rtx_syn_of(sk, req)
-        return None
-    if (flags & TCPHDR_ACK) != 0 and skb.ack_seq != ((req.snt_isn + 1) & U32):
-        return sk
-    window_end = (req.rcv_nxt + tcp_synack_window(req)) & U32
-    if paws_reject or tsecr_reject or not tcp_in_window(skb.seq, skb.end_seq, req.rcv_nxt, window_end):
-        if (flags & TCPHDR_RST) == 0 and not oow_rate_limited(net, req.last_oow_ack_time, LINUX_MIB_TCPACKSKIPPEDSYNRECV):
-            req.last_oow_ack_time = net.clock.now // NSEC_PER_JIFFY + 1
-            ops = req.rsk_ops
-            assert ops is not None
-            ops.send_ack(sk, skb, req)
-        if paws_reject:
-            NET_INC_STATS(net, LINUX_MIB_PAWSESTAB)
-        elif tsecr_reject:
-            NET_INC_STATS(net, LINUX_MIB_TSECRREJECTED)
-        return None
-    if opt.saw_tstamp and not after(skb.seq, req.rcv_nxt):
-        req.ts_recent = opt.rcv_tsval
-    if skb.seq == req.rcv_isn:
-        flg &= ~TCPHDR_SYN  # the SYN lies before the window
-    if (flg & (TCPHDR_RST | TCPHDR_SYN)) != 0:
-        NET_INC_STATS(net, TCP_MIB_ATTEMPTFAILS)
-        tcp_embryonic_reset(sk, skb, req)
-        return None
-    if (flg & TCPHDR_ACK) == 0:
-        return None
-    if req.num_timeout < sk.icsk_accept_queue.rskq_defer_accept and skb.end_seq == ((req.rcv_isn + 1) & U32):
-        req.acked = True  # TCP_DEFER_ACCEPT: wait for data
-        NET_INC_STATS(net, LINUX_MIB_TCPDEFERACCEPTDROP)
-        return None
-    child = sk.icsk_af_ops.syn_recv_sock(sk, skb, req, None)
-    if child is None:
-        if net.ipv4.sysctl_tcp_abort_on_overflow == 0:
-            req.acked = True  # the accept queue may have room when the SYN-ACK's timer fires
-        else:
-            tcp_embryonic_reset(sk, skb, req)
-        return None
-    assert isinstance(child, TcpSock)
-    tcp_measure_synack(child, req, opt)
-    return inet_csk_complete_hashdance(sk, child, req, True)
-
-
-def tcp_measure_synack(child: TcpSock, req: RequestSock, opt: TcpOptionsReceived) -> None:
-    """The handshake gives the first RTT sample."""
-    child.rx_opt.saw_tstamp = opt.saw_tstamp
-    child.rx_opt.rcv_tsval = opt.rcv_tsval
-    child.rx_opt.rcv_tsecr = opt.rcv_tsecr
-    tcp_synack_rtt_meas(child, req.snt_synack, req.num_retrans)
 
 
 def tcp_child_process(parent: Sock, child: TcpSock, skb: SkBuff) -> i64:

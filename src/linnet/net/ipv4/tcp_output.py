@@ -24,7 +24,7 @@ from linnet.include.net.inet_connection_sock import (
     inet_csk_in_pingpong_mode,
 )
 from linnet.include.net.net_namespace import World
-from linnet.include.net.request_sock import RequestSock
+from linnet.include.net.request_sock import RequestSock, TcpFastopenCookie
 from linnet.include.net.snmp import (
     LINUX_MIB_TCPABORTFAILED,
     LINUX_MIB_TCPWINPROBE,
@@ -246,10 +246,10 @@ def tcp_send_synack(sk: TcpSock) -> int:
     return int(tcp_transmit_skb(sk, skb, True, sk.rcv_nxt))
 
 
-def tcp_make_synack(sk: TcpSock, dst: DstEntry, req: RequestSock) -> SkBuff:
+def tcp_make_synack(sk: TcpSock, dst: DstEntry, req: RequestSock, foc: TcpFastopenCookie | None) -> SkBuff:
     """The SYN-ACK of a listener for req, without checksum; its route is dst.
 
-    Linux: net/ipv4/tcp_output.c; Fast Open's cookie and the type of SYN-ACK are not passed.
+    foc: Fast Open's option for it.  Linux: net/ipv4/tcp_output.c; what type of SYN-ACK it is, req tells.
     """
     net = sock_net(sk)
     skb = alloc_skb(net.world, MAX_TCP_HEADER)
@@ -260,7 +260,7 @@ def tcp_make_synack(sk: TcpSock, dst: DstEntry, req: RequestSock) -> SkBuff:
         req.snt_synack = now
     mss = tcp_mss_clamp(sk, dst.advmss())
     opts = TcpOutOptions()
-    tcp_synack_options(sk, req, mss, skb, opts)
+    tcp_synack_options(sk, req, mss, skb, opts, foc)
     # a SYN-ACK's window is never scaled (RFC 7323, 2.2)
     window = req.rsk_rcv_wnd if req.rsk_rcv_wnd < 65535 else 65535
     flags: i64 = TCPHDR_SYN | TCPHDR_ACK

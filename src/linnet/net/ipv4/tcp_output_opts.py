@@ -13,17 +13,22 @@ from librt.strings import BytesWriter
 from mypy_extensions import i64
 
 from linnet.include.linux.skbuff import SkBuff
-from linnet.include.linux.unaligned import put_be32
-from linnet.include.net.request_sock import RequestSock
+from linnet.include.linux.unaligned import put_be16, put_be32
+from linnet.include.net.request_sock import RequestSock, TcpFastopenCookie
 from linnet.include.net.sock import sock_net
 from linnet.include.net.tcp import (
     MAX_TCP_OPTION_SPACE,
+    TCPOLEN_EXP_FASTOPEN_BASE,
+    TCPOLEN_FASTOPEN_BASE,
     TCPOLEN_MSS_ALIGNED,
     TCPOLEN_SACK_BASE_ALIGNED,
     TCPOLEN_SACK_PERBLOCK,
     TCPOLEN_SACKPERM_ALIGNED,
     TCPOLEN_TSTAMP_ALIGNED,
     TCPOLEN_WSCALE_ALIGNED,
+    TCPOPT_EXP,
+    TCPOPT_FASTOPEN,
+    TCPOPT_FASTOPEN_MAGIC,
     TCPOPT_MSS,
     TCPOPT_NOP,
     TCPOPT_SACK,
@@ -40,6 +45,7 @@ LINUX_FILE: Final = 'net/ipv4/tcp_output.c'
 OPTION_SACK_ADVERTISE: Final = 1 << 0
 OPTION_TS: Final = 1 << 1
 OPTION_WSCALE: Final = 1 << 3
+OPTION_FAST_OPEN_COOKIE: Final = 1 << 8
 
 TS_WORD: Final = (TCPOPT_NOP << 24) | (TCPOPT_NOP << 16) | (TCPOPT_TIMESTAMP << 8) | 10
 SACKPERM_TS_WORD: Final = (TCPOPT_SACK_PERM << 24) | (2 << 16) | (TCPOPT_TIMESTAMP << 8) | 10
@@ -56,6 +62,7 @@ class TcpOutOptions:
         self.num_sack_blocks: i64 = 0
         self.tsval: i64 = 0
         self.tsecr: i64 = 0
+        self.fastopen_cookie: TcpFastopenCookie | None = None
 
 
 def tcp_options_write(tp: TcpSock | None, opts: TcpOutOptions) -> bytes:
@@ -87,7 +94,39 @@ def tcp_options_write(tp: TcpSock | None, opts: TcpOutOptions) -> bytes:
             i += 1
         tp.duplicate_sack = []
         tp.rx_opt.dsack = False
+    foc = opts.fastopen_cookie
+    if foc is not None:
+        tcp_fastopen_option_write(w, foc)
     return w.getvalue()
+
+
+def tcp_fastopen_option_write(w: BytesWriter, foc: TcpFastopenCookie) -> None:
+    """Fast Open's option, padded to 32 bits.  RFC 7413, 4.1.1."""
+    size: i64 = len(foc.val)
+    if foc.exp:
+        put_be16(w, (TCPOPT_EXP << 8) | (TCPOLEN_EXP_FASTOPEN_BASE + size))
+        put_be16(w, TCPOPT_FASTOPEN_MAGIC)
+    else:
+        put_be16(w, (TCPOPT_FASTOPEN << 8) | (TCPOLEN_FASTOPEN_BASE + size))
+        size += TCPOLEN_FASTOPEN_BASE
+    w.write(foc.val)
+    if (size & 3) == 2:  # a cookie has an even length
+        put_be16(w, (TCPOPT_NOP << 8) | TCPOPT_NOP)
+
+
+def tcp_fastopen_option_fits(opts: TcpOutOptions, foc: TcpFastopenCookie | None, remaining: i64) -> i64:
+    """Add Fast Open's option where there is one to send and room for it; how many bytes it takes.
+
+    Part of Linux's tcp_syn_options and tcp_synack_options.
+    """
+    if foc is None or foc.len < 0:
+        return 0
+    need = ((TCPOLEN_EXP_FASTOPEN_BASE if foc.exp else TCPOLEN_FASTOPEN_BASE) + len(foc.val) + 3) & ~3
+    if need > remaining:
+        return 0
+    opts.options |= OPTION_FAST_OPEN_COOKIE
+    opts.fastopen_cookie = foc
+    return need
 
 
 def tcp_mss_clamp(tp: TcpSock, mss: i64) -> i64:
@@ -127,10 +166,19 @@ def tcp_syn_options(sk: TcpSock, skb: SkBuff, opts: TcpOutOptions) -> i64:
         opts.options |= OPTION_SACK_ADVERTISE
         if (opts.options & OPTION_TS) == 0:
             remaining -= TCPOLEN_SACKPERM_ALIGNED
+    fastopen = sk.fastopen_req
+    if fastopen is not None:
+        need = tcp_fastopen_option_fits(opts, fastopen.cookie, remaining)
+        if need != 0:
+            remaining -= need
+            sk.syn_fastopen = True
+            sk.syn_fastopen_exp = fastopen.cookie.exp
     return MAX_TCP_OPTION_SPACE - remaining
 
 
-def tcp_synack_options(sk: TcpSock, req: RequestSock, mss: i64, skb: SkBuff, opts: TcpOutOptions) -> i64:
+def tcp_synack_options(
+    sk: TcpSock, req: RequestSock, mss: i64, skb: SkBuff, opts: TcpOutOptions, foc: TcpFastopenCookie | None,
+) -> i64:
     """Choose the options of a SYN-ACK: what the SYN offered and we agree to. Returns their length.
 
     Linux: net/ipv4/tcp_output.c.
@@ -151,6 +199,7 @@ def tcp_synack_options(sk: TcpSock, req: RequestSock, mss: i64, skb: SkBuff, opt
         opts.options |= OPTION_SACK_ADVERTISE
         if not req.tstamp_ok:
             remaining -= TCPOLEN_SACKPERM_ALIGNED
+    remaining -= tcp_fastopen_option_fits(opts, foc, remaining)
     return MAX_TCP_OPTION_SPACE - remaining
 
 

@@ -339,6 +339,8 @@ def tcp_schedule_loss_probe(sk: TcpSock, advancing_rto: bool) -> bool:
 
     Linux: net/ipv4/tcp_output.c.  RFC 8985, 7.2. advancing_rto: the RTO would start anew as well.
     """
+    if sk.fastopen_rsk is not None:
+        return False
     early_retrans = sock_net(sk).ipv4.sysctl_tcp_early_retrans
     if (early_retrans != 3 and early_retrans != 4) or sk.packets_out == 0 or not tcp_is_sack(sk):
         return False

@@ -44,7 +44,7 @@ from linnet.include.net.tcp import (
     tcp_sk,
     tcp_stream_memory_free,
 )
-from linnet.include.net.tcp_states import TCPF_CLOSE_WAIT, TCPF_ESTABLISHED
+from linnet.include.net.tcp_states import TCP_SYN_RECV, TCPF_CLOSE_WAIT, TCPF_ESTABLISHED
 from linnet.include.trace.events.tcp import trace_tcp_sendmsg_locked
 from linnet.net.core.skbuff_msgzc import (
     msg_zerocopy_realloc,
@@ -135,7 +135,9 @@ def skb_append_data(skb: SkBuff, data: bytes, offset: i64, size: i64) -> None:
 
 def tcp_send_wait_connected(sk: TcpSock, timeo: i64) -> i64:
     """Wait for the handshake if it is not complete. Returns the ns left, or a negative errno."""
-    if ((1 << sk.sk_state) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) == 0 and not sk.syn_fastopen_child:
+    # a Fast Open child may send before its handshake is complete
+    if ((1 << sk.sk_state) & (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT)) == 0 and not (
+            sk.sk_state == TCP_SYN_RECV and sk.fastopen_rsk is not None):
         return sk_stream_wait_connect(sk, timeo)
     return timeo
 

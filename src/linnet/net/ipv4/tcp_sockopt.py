@@ -2,7 +2,7 @@
 """setsockopt and getsockopt at level SOL_TCP (tcp(7)); other levels go on to IP.
 
 Ranges and errors are Linux's: an option value shorter than an int is EINVAL, what is not known (or belongs to a part of TCP
-that is not built in: Fast Open, MD5, repair) is ENOPROTOOPT. Seconds of options become jiffies in the sock.
+that is not built in: MD5, repair) is ENOPROTOOPT. Seconds of options become jiffies in the sock.
 """
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL, ENOPROTOOPT
+from linnet.include.linux.errno import EINVAL, ENOPROTOOPT, EOPNOTSUPP
 from linnet.include.linux.socket import SOL_TCP
 from linnet.include.net.inet_connection_sock import (
     ICSK_ACK_PUSHED,
@@ -29,6 +29,11 @@ from linnet.include.net.tcp import (
     TCP_CONGESTION,
     TCP_CORK,
     TCP_DEFER_ACCEPT,
+    TCP_FASTOPEN,
+    TCP_FASTOPEN_CONNECT,
+    TCP_FASTOPEN_KEY,
+    TCP_FASTOPEN_KEY_LENGTH,
+    TCP_FASTOPEN_NO_COOKIE,
     TCP_INFO,
     TCP_INQ,
     TCP_KEEPCNT,
@@ -51,6 +56,7 @@ from linnet.include.net.tcp import (
     TCP_TIMESTAMP,
     TCP_USER_TIMEOUT,
     TCP_WINDOW_CLAMP,
+    TFO_CLIENT_ENABLE,
     U32,
     TcpSock,
     keepalive_intvl_when,
@@ -66,6 +72,7 @@ from linnet.net.core.sock import lock_sock, release_sock, sk_net_capable
 from linnet.net.ipv4.inet_connection_sock import inet_csk_reset_keepalive_timer
 from linnet.net.ipv4.ip_sockglue import ip_getsockopt, ip_setsockopt
 from linnet.net.ipv4.tcp_cong import tcp_set_congestion_control
+from linnet.net.ipv4.tcp_fastopen import fastopen_queue_tune, tcp_fastopen_init_key_once, tcp_fastopen_reset_cipher
 from linnet.net.ipv4.tcp_info import tcp_get_info, tcp_info_pack
 from linnet.net.ipv4.tcp_input_data import tcp_data_ready
 from linnet.net.ipv4.tcp_output import tcp_push_pending_frames
@@ -259,10 +266,45 @@ def tcp_setsockopt_ranged(sk: TcpSock, optname: int, val: int) -> int:
     return 0
 
 
+def tcp_setsockopt_fastopen(sk: TcpSock, optname: int, val: int) -> int:
+    """The switches of Fast Open.  Part of Linux's do_tcp_setsockopt."""
+    state = sk.sk_state
+    if optname == TCP_FASTOPEN:
+        if val < 0 or (state != TCP_CLOSE and state != TCP_LISTEN):
+            return -EINVAL
+        tcp_fastopen_init_key_once(sock_net(sk))
+        fastopen_queue_tune(sk, val)
+        return 0
+    if not in_range(val, 0, 1):
+        return -EINVAL
+    if optname == TCP_FASTOPEN_CONNECT:
+        if (sock_net(sk).ipv4.sysctl_tcp_fastopen & TFO_CLIENT_ENABLE) == 0:
+            return -EOPNOTSUPP
+        if state != TCP_CLOSE:
+            return -EINVAL
+        sk.fastopen_connect = val != 0
+        return 0
+    if state != TCP_CLOSE and state != TCP_LISTEN:
+        return -EINVAL
+    sk.fastopen_no_cookie = val != 0
+    return 0
+
+
+def tcp_setsockopt_fastopen_key(sk: TcpSock, optval: bytes) -> int:
+    """One key of 16 bytes or two, the active one first.  Linux: net/ipv4/tcp.c, where it is part of do_tcp_setsockopt."""
+    n = TCP_FASTOPEN_KEY_LENGTH
+    if len(optval) != n and len(optval) != 2 * n:
+        return -EINVAL
+    tcp_fastopen_reset_cipher(sock_net(sk), sk, optval[:n], optval[n:])
+    return 0
+
+
 def do_tcp_setsockopt(sk: TcpSock, optname: int, optval: bytes) -> int:
     """Set an option of level SOL_TCP; the socket is owned.  Linux: net/ipv4/tcp.c."""
     if optname == TCP_CONGESTION:
         return tcp_setsockopt_congestion(sk, optval)
+    if optname == TCP_FASTOPEN_KEY:
+        return tcp_setsockopt_fastopen_key(sk, optval)
     if len(optval) < 4:
         return -EINVAL
     val = int.from_bytes(optval[:4], 'little', signed=True)
@@ -283,6 +325,8 @@ def do_tcp_setsockopt(sk: TcpSock, optname: int, optval: bytes) -> int:
     elif optname == TCP_NOTSENT_LOWAT:
         sk.notsent_lowat = val & U32
         sk.sk_cb.write_space(sk)
+    elif optname == TCP_FASTOPEN or optname == TCP_FASTOPEN_CONNECT or optname == TCP_FASTOPEN_NO_COOKIE:
+        return tcp_setsockopt_fastopen(sk, optname, val)
     else:
         return tcp_setsockopt_ranged(sk, optname, val)
     return 0
@@ -348,6 +392,12 @@ def tcp_option_value_new(tp: TcpSock, optname: int) -> i64:
         return 1 if tp.recvmsg_inq else 0
     if optname == TCP_SAVE_SYN:
         return tp.save_syn
+    if optname == TCP_FASTOPEN:
+        return tp.icsk_accept_queue.fastopenq_max_qlen
+    if optname == TCP_FASTOPEN_CONNECT:
+        return 1 if tp.fastopen_connect else 0
+    if optname == TCP_FASTOPEN_NO_COOKIE:
+        return 1 if tp.fastopen_no_cookie else 0
     if optname == TCP_TIMESTAMP:
         return (tcp_clock_ns(tp) // 1_000_000 + tp.tsoffset) & U32
     return NO_OPTION
@@ -370,6 +420,11 @@ def do_tcp_getsockopt(tp: TcpSock, optname: int, optlen: int) -> OptResult:
         # it can be read once
         tp.saved_syn = b''
         return OptResult(0, saved)
+    if optname == TCP_FASTOPEN_KEY:
+        ctx = tp.icsk_accept_queue.fastopenq_ctx
+        if ctx is None:
+            ctx = sock_net(tp).ipv4.tcp_fastopen_ctx
+        return OptResult(0, b''.join(ctx.keys)[:optlen] if ctx is not None else b'')
     value = tcp_option_value(tp, optname)
     if value == NO_OPTION:
         return OptResult(-ENOPROTOOPT, b'')

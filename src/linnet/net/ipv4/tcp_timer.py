@@ -23,6 +23,7 @@ from linnet.include.net.inet_connection_sock import (
     inet_csk_exit_pingpong_mode,
     inet_csk_in_pingpong_mode,
 )
+from linnet.include.net.request_sock import RequestSock
 from linnet.include.net.snmp import (
     LINUX_MIB_DELAYEDACKLOCKED,
     LINUX_MIB_DELAYEDACKS,
@@ -416,8 +417,39 @@ def tcp_set_rto_of(tp: TcpSock) -> i64:
     return ((tp.srtt_us >> 3) + tp.rttvar_us + 999) // 1000
 
 
+def tcp_fastopen_synack_timer(sk: TcpSock, req: RequestSock) -> None:
+    """The SYN-ACK of a Fast Open child was not acknowledged in time: send it again, once more often than a plain one.
+
+    Linux: net/ipv4/tcp_timer.c.
+    """
+    ops = req.rsk_ops
+    assert ops is not None
+    retries = sk.icsk_syn_retries
+    if retries == 0:
+        retries = sock_net(sk).ipv4.sysctl_tcp_synack_retries + 1
+    ops.syn_ack_timeout(req)
+    if req.num_timeout >= retries:
+        tcp_write_err(sk)
+        return
+    if sk.icsk_retransmits == 1:
+        # as after the handshake of a SYN-ACK that was lost twice
+        tcp_enter_loss(sk)
+    ops.rtx_syn_ack(sk, req)
+    req.num_retrans += 1
+    req.num_timeout += 1
+    tcp_update_rto_stats(sk)
+    if sk.retrans_stamp == 0:
+        sk.retrans_stamp = tcp_time_stamp(sk)
+    inet_csk_reset_xmit_timer(sk, ICSK_TIME_RETRANS, req.timeout << req.num_timeout, TCP_RTO_MAX)
+
+
 def tcp_retransmit_timer(sk: TcpSock) -> None:
     """The oldest segment was not acknowledged in time.  Linux: net/ipv4/tcp_timer.c.  RFC 6298, 5.4 to 5.7."""
+    req = sk.fastopen_rsk
+    if req is not None:
+        # until our SYN-ACK is acknowledged, nothing else is sent again
+        tcp_fastopen_synack_timer(sk, req)
+        return
     if sk.packets_out == 0:
         return
     skb = tcp_rtx_queue_head(sk)

@@ -16,6 +16,7 @@ from linnet.include.net.tcp_states import TCP_TIME_WAIT
 from linnet.net.ipv4.inet_hashtables_chain import inet_hashinfo
 from linnet.net.ipv4.inet_timewait_sock import inet_twsk_alloc, inet_twsk_hashdance, inet_twsk_schedule
 from linnet.net.ipv4.tcp import tcp_done
+from linnet.net.ipv4.tcp_metrics import tcp_update_metrics
 
 LINUX_FILE: Final = 'net/ipv4/tcp_minisocks.c'
 
@@ -46,4 +47,5 @@ def tcp_time_wait(sk: TcpSock, state: i64, timeo: i64) -> None:
     else:
         # better to close early than to have no memory for the living
         NET_INC_STATS(net, LINUX_MIB_TCPTIMEWAITOVERFLOW)
+    tcp_update_metrics(sk)
     tcp_done(sk)

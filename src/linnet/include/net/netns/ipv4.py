@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from linnet.include.net.ip_fib import FibInfo, FibRule, FibScratch, FibTable
     from linnet.include.net.neighbour import NeighTable
     from linnet.include.net.protocol import NetProtocol, PingCallbacks, RawCallbacks
+    from linnet.include.net.request_sock import TcpFastopenContext
     from linnet.include.net.sock import Proto, Sock
     from linnet.include.net.tcp import TcpCongestionOps
+    from linnet.include.net.tcp_metrics import TcpMetricsBlock
 
 
 class NetnsIpv4:
@@ -183,6 +185,10 @@ class NetnsIpv4:
         self.icmp: object = None  # net/ipv4/icmp.py: its control sockets and rate limits
         self.challenge_timestamp: i64 = 0
         self.challenge_count: i64 = 0
+        self.tcp_fastopen_ctx: TcpFastopenContext | None = None  # net.ipv4.tcp_fastopen_key; None: none was needed yet
+        self.tfo_active_disable_times: i64 = 0  # how often Fast Open met a black hole
+        self.tfo_active_disable_stamp: i64 = 0  # jiffies: when it did last
+        self.tcp_metrics: dict[int, TcpMetricsBlock] = {}  # source address << 32 | destination -> what is known of it
 
 
 class NetnsCore:
