@@ -117,7 +117,19 @@ class Commands:
     def run(self, text: str) -> None:
         """Run what stands between the backticks."""
         for words in split_commands(text):
-            self.pipeline(words)
+            self.alternatives(words)
+
+    def alternatives(self, words: list[str]) -> None:
+        """Pipelines with || between them: the first that succeeds."""
+        while '||' in words:
+            at = words.index('||')
+            try:
+                self.pipeline(words[:at])
+            except DrillError:
+                words = words[at + 1:]
+            else:
+                return
+        self.pipeline(words)
 
     def pipeline(self, words: list[str]) -> None:
         """One command, or several in a row, each reading what the one before printed."""

@@ -20,12 +20,7 @@ from linnet.include.linux.errno import (
     EADDRNOTAVAIL,
     EAFNOSUPPORT,
     EAGAIN,
-    EALREADY,
-    ECONNABORTED,
-    EINPROGRESS,
-    EINTR,
     EINVAL,
-    EISCONN,
     ENOTCONN,
     EOPNOTSUPP,
     EPERM,
@@ -84,9 +79,7 @@ from linnet.include.net.sock import (
     ProtoOps,
     Sock,
     Socket,
-    sock_error,
     sock_net,
-    sock_sndtimeo,
 )
 from linnet.include.net.tcp_states import (
     TCP_CLOSE,
@@ -98,13 +91,10 @@ from linnet.include.net.tcp_states import (
     TCPF_SYN_SENT,
 )
 from linnet.kernel.file import O_NONBLOCK, File
-from linnet.kernel.sched import signal_pending
 from linnet.kernel.select import PollTable
-from linnet.kernel.wait import WokenWait, add_wait_queue, remove_wait_queue, wait_woken
 from linnet.net.core.datagram import datagram_poll
 from linnet.net.core.dev import dev_add_pack
 from linnet.net.core.sock import (
-    current_task,
     lock_sock,
     release_sock,
     sk_alloc,
@@ -118,6 +108,7 @@ from linnet.net.ipv4.arp import arp_init
 from linnet.net.ipv4.fib_frontend import inet_addr_type
 from linnet.net.ipv4.icmp import icmp_init
 from linnet.net.ipv4.igmp import ip_mc_drop_socket
+from linnet.net.ipv4.inet_connect import __inet_stream_connect
 from linnet.net.ipv4.inet_connection_sock import inet_csk_listen_start
 from linnet.net.ipv4.inet_offload import ipv4_offload_init
 from linnet.net.ipv4.inet_state import INET_SOCK_CB
@@ -353,88 +344,11 @@ def inet_dgram_connect(sock: Socket, uaddr: Sockaddr, flags: int) -> int:
     return sk.sk_prot.connect(sk, uaddr)
 
 
-def inet_wait_for_connect(sk: Sock, timeo: i64) -> i64:
-    """Wait until the handshake is over one way or the other. Returns the ns left, 0 when the time is over.
-
-    Linux: net/ipv4/af_inet.c.
-    """
-    task = current_task(sk)
-    sock = sk.sk_socket
-    assert sock is not None
-    sched = sock_net(sk).world.sched
-    wait = WokenWait(task)
-    wq = sock.wq
-    add_wait_queue(wq, wait)
-    task.wait_what = 'connection to be established'
-    while ((1 << sk.sk_state) & (TCPF_SYN_SENT | TCPF_SYN_RECV)) != 0:
-        release_sock(sk)
-        timeo = wait_woken(sched, wait, timeo)
-        lock_sock(sk)
-        if signal_pending(task) or timeo == 0:
-            break
-    task.wait_what = ''
-    remove_wait_queue(wq, wait)
-    return timeo
-
-
-def inet_stream_connect_start(sock: Socket, sk: Sock, uaddr: Sockaddr) -> int:
-    """The first half of __inet_stream_connect: begin the handshake, or say why not.
-
-    -EINPROGRESS: it has begun; -EALREADY: it had begun before.
-    """
-    state = sock.state
-    if state == SS_CONNECTED:
-        return -EISCONN
-    if state == SS_CONNECTING:
-        return -EALREADY
-    if state != SS_UNCONNECTED:
-        return -EINVAL
-    if sk.sk_state != TCP_CLOSE:
-        return -EISCONN
-    err = sk.sk_prot.connect(sk, uaddr)  # walk: indirect sk->sk_prot->connect
-    if err < 0:
-        return err
-    sock.state = SS_CONNECTING
-    return -EINPROGRESS
-
-
-def __inet_stream_connect(sock: Socket, uaddr: Sockaddr, flags: int) -> int:
-    """Connect, and wait for the end of the handshake unless flags have O_NONBLOCK. sk is owned.
-
-    Linux: net/ipv4/af_inet.c.
-    """
-    sk = sock_sk(sock)
-    if uaddr.sa_family == AF_UNSPEC:
-        err = sk.sk_prot.disconnect(sk, flags)
-        sock.state = SS_DISCONNECTING if err != 0 else SS_UNCONNECTED
-        return err
-    err = inet_stream_connect_start(sock, sk, uaddr)
-    if err != -EINPROGRESS and err != -EALREADY:
-        return err
-    timeo = sock_sndtimeo(sk, (flags & O_NONBLOCK) != 0)
-    if ((1 << sk.sk_state) & (TCPF_SYN_SENT | TCPF_SYN_RECV)) != 0:
-        if timeo == 0 or inet_wait_for_connect(sk, timeo) == 0:
-            return err
-        if ((1 << sk.sk_state) & (TCPF_SYN_SENT | TCPF_SYN_RECV)) != 0 or signal_pending(current_task(sk)):
-            return -EINTR
-    if sk.sk_state == TCP_CLOSE:
-        # refused, timed out, or reset
-        err = sock_error(sk)
-        if err == 0:
-            err = -ECONNABORTED
-        sock.state = SS_UNCONNECTED
-        if sk.sk_prot.disconnect(sk, flags) != 0:
-            sock.state = SS_DISCONNECTING
-        return err
-    sock.state = SS_CONNECTED
-    return 0
-
-
 def inet_stream_connect(sock: Socket, uaddr: Sockaddr, flags: int) -> int:
     """Linux: net/ipv4/af_inet.c."""
     sk = sock_sk(sock)
     lock_sock(sk)
-    err = __inet_stream_connect(sock, uaddr, flags)
+    err = __inet_stream_connect(sock, uaddr, flags, False)
     release_sock(sk)
     return err
 

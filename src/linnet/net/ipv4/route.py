@@ -30,7 +30,7 @@ from linnet.include.linux.ip import ip_daddr, ip_protocol, ip_saddr, ip_tos
 from linnet.include.linux.netdevice import IFF_LOOPBACK, IFF_UP, NetDevice
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.dropreason import SKB_DROP_REASON_IP_OUTNOROUTES
-from linnet.include.net.dst import RTAX_MTU, DstEntry, DstInput, DstOutput, dst_metric_locked
+from linnet.include.net.dst import RTAX_ADVMSS, RTAX_MTU, DstEntry, DstInput, DstOutput, dst_metric_locked
 from linnet.include.net.flow import FLOWI_FLAG_ANYSRC, FLOWI_FLAG_KNOWN_NH, Flowi4, flowi4_init_output
 from linnet.include.net.inet_sock import InetSock
 from linnet.include.net.ip_fib import (
@@ -67,6 +67,8 @@ from linnet.net.ipv4.fib_semantics import fib_result_prefsrc, fib_select_path
 from linnet.net.ipv4.igmp import ip_check_mc_rcu
 
 RTO_ONLINK: Final = 1
+IPV4_MAX_PMTU: Final = 65535
+IPV4_TCP_HEADERS: Final = 40  # of IP and TCP, without options
 FNHE_MAX: Final = 2048  # exceptions that a next hop keeps; the oldest makes room
 NSEC_PER_SEC: Final = 1_000_000_000
 IP_RT_GC_TIMEOUT: Final = 300 * NSEC_PER_SEC  # how long a redirect holds
@@ -78,6 +80,17 @@ class Ipv4Rtable(Rtable):
     def update_pmtu(self, sk: Sock | None, skb: SkBuff | None, mtu: i64) -> None:
         """See ip_rt_update_pmtu."""
         ip_rt_update_pmtu(self, sk, skb, mtu)
+
+    def advmss(self) -> i64:
+        """The MSS to advertise: what the path takes, at least net.ipv4.route.min_adv_mss.  Linux: ipv4_default_advmss."""
+        metric: i64 = self.metrics[RTAX_ADVMSS]
+        if metric != 0:
+            return metric
+        mss = self.mtu() - IPV4_TCP_HEADERS
+        low = self.dev.net.ipv4.sysctl_route_min_advmss
+        if mss < low:
+            mss = low
+        return mss if mss < IPV4_MAX_PMTU - IPV4_TCP_HEADERS else IPV4_MAX_PMTU - IPV4_TCP_HEADERS
 
     def negative_advice(self) -> DstEntry | None:
         """See ipv4_negative_advice."""

@@ -334,7 +334,7 @@ def tcp_poll(file: File, sock: Socket, wait: PollTable | None) -> int:
             sock.flags |= SOCK_NOSPACE | SOCK_ASYNC_NOSPACE
         if (sk.urg_data & TCP_URG_VALID) != 0:
             mask |= EPOLLPRI
-    elif state == TCP_SYN_SENT and sk.fastopen_req is not None:
+    elif state == TCP_SYN_SENT and sk.defer_connect:
         # a connect put off until the first write: writing is what it waits for
         mask |= EPOLLOUT | EPOLLWRNORM
     if sk.sk_err != 0 or sk.sk_error_queue.next is not None:

@@ -42,6 +42,7 @@ from linnet.include.net.tcp import (
     TCP_TIMEOUT_INIT,
     TCP_TIMEWAIT_LEN,
     TCPHDR_FIN,
+    TFO_STATUS_UNSPEC,
     U32,
     TCP_CA_Open,
     TcpSock,
@@ -80,6 +81,7 @@ from linnet.net.ipv4.inet_connection_sock import (
 from linnet.net.ipv4.inet_hashtables import inet_bhash2_update_saddr
 from linnet.net.ipv4.tcp import tcp_check_oom, tcp_clear_xmit_timers, tcp_done, tcp_set_state, tcp_write_queue_purge
 from linnet.net.ipv4.tcp_cong import tcp_set_ca_state
+from linnet.net.ipv4.tcp_fastopen import tcp_fastopen_active_disable_ofo_check, tcp_free_fastopen_req
 from linnet.net.ipv4.tcp_output import tcp_clear_retrans, tcp_send_active_reset, tcp_send_fin
 from linnet.net.ipv4.tcp_timewait import tcp_time_wait
 
@@ -263,6 +265,8 @@ def tcp_reset_connection_state(sk: TcpSock) -> None:
     sk.rack_dsack_seen = False
     sk.syn_data_acked = False
     sk.syn_fastopen = False
+    sk.syn_fastopen_exp = False
+    sk.syn_data = False
 
 
 def tcp_disconnect(sk: Sock, flags: int) -> int:
@@ -286,6 +290,7 @@ def tcp_disconnect(sk: Sock, flags: int) -> int:
     tp.urg_data = 0
     tp.sk_peek_off = -1
     tcp_write_queue_purge(tp)
+    tcp_fastopen_active_disable_ofo_check(tp)
     skb_queue_purge(tp.out_of_order_queue)
     tp.ooo_last_skb = None
     tp.sk_dport = 0
@@ -294,6 +299,9 @@ def tcp_disconnect(sk: Sock, flags: int) -> int:
     tp.sk_shutdown = 0
     sock_reset_flag(tp, SOCK_DONE)
     tcp_reset_connection_state(tp)
+    tcp_free_fastopen_req(tp)
+    tp.defer_connect = False
+    tp.fastopen_client_fail = TFO_STATUS_UNSPEC
     tp.sk_dst_cache = None
     tp.sk_rx_dst = None
     tp.sk_cb.error_report(tp)

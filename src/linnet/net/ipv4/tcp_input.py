@@ -34,6 +34,7 @@ from linnet.include.net.inet_connection_sock import (
     inet_csk_in_pingpong_mode,
     inet_csk_schedule_ack,
 )
+from linnet.include.net.request_sock import TcpFastopenCookie
 from linnet.include.net.snmp import (
     LINUX_MIB_BEYONDWINDOW,
     LINUX_MIB_DELAYEDACKLOST,
@@ -97,6 +98,7 @@ from linnet.net.core.skbuff import __kfree_skb, consume_skb, kfree_skb_reason
 from linnet.net.ipv4.inet_connection_sock import inet_csk_reset_keepalive_timer, inet_csk_reset_xmit_timer
 from linnet.net.ipv4.tcp import tcp_done, tcp_set_state
 from linnet.net.ipv4.tcp_cong import tcp_init_congestion_control
+from linnet.net.ipv4.tcp_fastopen_rcv import tcp_rcv_fastopen_synack
 from linnet.net.ipv4.tcp_input_ack import (
     tcp_ack,
     tcp_oow_rate_limited,
@@ -372,7 +374,10 @@ def tcp_rcv_synsent_state_process(sk: TcpSock, skb: SkBuff) -> i64:
     rx_opt = sk.rx_opt
     saved_clamp = rx_opt.mss_clamp
     rx_opt.sack_ok = 0
+    foc = TcpFastopenCookie()
+    rx_opt.foc = foc
     tcp_parse_options(sock_net(sk), skb, rx_opt, False)
+    rx_opt.foc = None
     if rx_opt.saw_tstamp and rx_opt.rcv_tsecr != 0:
         rx_opt.rcv_tsecr = (rx_opt.rcv_tsecr - sk.tsoffset) & U32
     reason: i64 = SKB_DROP_REASON_NOT_SPECIFIED
@@ -392,7 +397,8 @@ def tcp_rcv_synsent_state_process(sk: TcpSock, skb: SkBuff) -> i64:
             __kfree_skb(skb)
             return 0
         if (flags & TCPHDR_SYN) != 0:
-            tcp_synsent_connected(sk, skb)
+            if tcp_synsent_connected(sk, skb, foc):
+                return -1  # data went again, and with it the ACK
             if sk.sk_state == TCP_CLOSE or tcp_delay_final_ack(sk):
                 __kfree_skb(skb)
                 return 0
@@ -443,8 +449,11 @@ def tcp_synsent_tstamp(sk: TcpSock) -> None:
         sk.tcp_header_len = 20
 
 
-def tcp_synsent_connected(sk: TcpSock, skb: SkBuff) -> None:
-    """A good SYN-ACK: the connection is established. Part of Linux's tcp_rcv_synsent_state_process."""
+def tcp_synsent_connected(sk: TcpSock, skb: SkBuff, foc: TcpFastopenCookie) -> bool:
+    """A good SYN-ACK: the connection is established. True: it did not take the SYN's data, which was sent again.
+
+    Part of Linux's tcp_rcv_synsent_state_process.
+    """
     rx_opt = sk.rx_opt
     tcp_ecn_rcv_synack(sk, skb)
     sk.snd_wl1 = skb.seq
@@ -466,8 +475,10 @@ def tcp_synsent_connected(sk: TcpSock, skb: SkBuff) -> None:
     tcp_initialize_rcv_mss(sk)
     sk.copied_seq = sk.rcv_nxt
     tcp_finish_connect(sk, skb)
+    fastopen_fail = (sk.syn_fastopen or sk.syn_data) and tcp_rcv_fastopen_synack(sk, skb, foc)
     if (sk.sk_flags & SOCK_DEAD) == 0:
         sk.sk_cb.state_change(sk)
+    return fastopen_fail
 
 
 def tcp_delay_final_ack(sk: TcpSock) -> bool:

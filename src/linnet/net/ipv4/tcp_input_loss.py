@@ -551,6 +551,8 @@ def tcp_simple_retransmit(sk: TcpSock) -> None:
     Linux: net/ipv4/tcp_input.c.
     """
     mss = tcp_current_mss(sk)
+    if sk.syn_data and sk.sk_state == TCP_SYN_SENT:
+        mss = -1  # a SYN with data is one segment but two in the queue: whatever their sizes, both are lost
     skb = tcp_rtx_queue_head(sk)
     while skb is not None:
         seglen = skb.len if tcp_skb_pcount(skb) == 1 else tcp_skb_mss(skb)

@@ -77,8 +77,8 @@ from linnet.net.ipv4.tcp import tcp_clear_xmit_timers, tcp_done, tcp_init_sock, 
 from linnet.net.ipv4.tcp_close import tcp_close, tcp_disconnect, tcp_shutdown
 from linnet.net.ipv4.tcp_cong import tcp_ca_openreq_child, tcp_cleanup_congestion_control, tcp_cong_init
 from linnet.net.ipv4.tcp_cubic import cubictcp_register
+from linnet.net.ipv4.tcp_fastopen import tcp_fastopen_active_disable_ofo_check, tcp_fastopen_defer_connect, tcp_free_fastopen_req
 from linnet.net.ipv4.tcp_info import tcp_get_timestamping_opt_stats
-from linnet.net.ipv4.tcp_fastopen import tcp_fastopen_active_disable_ofo_check, tcp_free_fastopen_req
 from linnet.net.ipv4.tcp_input_conn import tcp_conn_request
 from linnet.net.ipv4.tcp_input_cwnd import tcp_initialize_rcv_mss
 from linnet.net.ipv4.tcp_input_data import tcp_purge_ofo_queue
@@ -160,6 +160,8 @@ def tcp_v4_connect(sk: Sock, uaddr: Sockaddr) -> int:
             sk.write_seq = secure_tcp_seq(net, sk.inet_saddr, sk.sk_daddr, sk.inet_sport, sk.sk_dport)
         sk.tsoffset = secure_tcp_ts_off(net, sk.inet_saddr, sk.sk_daddr)
         sk.inet_id = net.random.u32() & 0xFFFF
+        if tcp_fastopen_defer_connect(sk):
+            return 0
         err = tcp_connect(sk)
     if err != 0:
         # this unhashes the sock and gives the port back

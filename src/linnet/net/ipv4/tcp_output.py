@@ -11,7 +11,7 @@ from __future__ import annotations
 from mypy_extensions import i64
 
 from linnet.include.linux.errno import ECONNREFUSED, EFAULT, EHOSTUNREACH
-from linnet.include.linux.skbuff import MAX_TCP_HEADER, SkBuff, __skb_queue_tail, skb_push
+from linnet.include.linux.skbuff import MAX_TCP_HEADER, SkbFrag, SkBuff, __skb_queue_tail, skb_push
 from linnet.include.linux.tcp import TCP_HLEN
 from linnet.include.net.dst import RTAX_INITRWND, RTAX_WINDOW, DstEntry
 from linnet.include.net.inet_connection_sock import (
@@ -27,6 +27,7 @@ from linnet.include.net.net_namespace import World
 from linnet.include.net.request_sock import RequestSock, TcpFastopenCookie
 from linnet.include.net.snmp import (
     LINUX_MIB_TCPABORTFAILED,
+    LINUX_MIB_TCPORIGDATASENT,
     LINUX_MIB_TCPWINPROBE,
     NET_INC_STATS,
     TCP_MIB_ACTIVEOPENS,
@@ -35,6 +36,8 @@ from linnet.include.net.snmp import (
 )
 from linnet.include.net.sock import SOCK_DONE, SOCK_RCVBUF_LOCK, Sock, SockTimer, sock_net, sock_reset_flag
 from linnet.include.net.tcp import (
+    MAX_TCP_OPTION_SPACE,
+    TCP_CHRONO_BUSY,
     TCP_DEFERRED_ALL,
     TCP_DELACK_MAX,
     TCP_DELACK_MIN,
@@ -56,6 +59,7 @@ from linnet.include.net.tcp import (
     TCPOLEN_TSTAMP_ALIGNED,
     TSQF_QUEUED,
     U32,
+    TcpFastopenRequest,
     TcpSock,
     before,
     between,
@@ -79,7 +83,7 @@ from linnet.include.net.tcp_states import (
 )
 from linnet.include.trace.events.tcp import trace_tcp_send_reset
 from linnet.kernel.softirq import Cpu, open_softirq
-from linnet.net.core.skbuff import alloc_skb
+from linnet.net.core.skbuff import alloc_skb, skb_zcopy_set
 from linnet.net.core.sock import sk_forced_mem_schedule, sk_reset_timer, sock_put
 from linnet.net.ipv4.inet_connection_sock import inet_csk_reset_xmit_timer
 from linnet.net.ipv4.tcp import (
@@ -91,6 +95,7 @@ from linnet.net.ipv4.tcp import (
 )
 from linnet.net.ipv4.tcp_chrono import tcp_chrono_start as tcp_chrono_start
 from linnet.net.ipv4.tcp_chrono import tcp_chrono_stop as tcp_chrono_stop
+from linnet.net.ipv4.tcp_fastopen import tcp_fastopen_cookie_check
 from linnet.net.ipv4.tcp_input_cwnd import tcp_initialize_rcv_mss, tcp_rto_min
 from linnet.net.ipv4.tcp_output_frag import TCP_FRAG_IN_RTX_QUEUE as TCP_FRAG_IN_RTX_QUEUE
 from linnet.net.ipv4.tcp_output_frag import TCP_FRAG_IN_WRITE_QUEUE as TCP_FRAG_IN_WRITE_QUEUE
@@ -100,6 +105,7 @@ from linnet.net.ipv4.tcp_output_frag import tcp_set_skb_tso_segs as tcp_set_skb_
 from linnet.net.ipv4.tcp_output_frag import tcp_trim_head as tcp_trim_head
 from linnet.net.ipv4.tcp_output_frag import tcp_verify_left_out as tcp_verify_left_out
 from linnet.net.ipv4.tcp_output_mss import InitialWindow as InitialWindow
+from linnet.net.ipv4.tcp_output_mss import __tcp_mtu_to_mss
 from linnet.net.ipv4.tcp_output_mss import __tcp_select_window as __tcp_select_window
 from linnet.net.ipv4.tcp_output_mss import tcp_current_mss as tcp_current_mss
 from linnet.net.ipv4.tcp_output_mss import tcp_mss_to_mtu as tcp_mss_to_mtu
@@ -208,6 +214,74 @@ def tcp_connect_queue_skb(sk: TcpSock, skb: SkBuff) -> None:
     sk.packets_out += skb.gso_segs
 
 
+def tcp_send_syn_data(sk: TcpSock, syn: SkBuff, fo: TcpFastopenRequest) -> i64:
+    """Send the SYN with as much data as the peer's known MSS allows, or, without a cookie, with a request for one.
+
+    What goes out is one segment; queued are two, the bare SYN and the data, so that either can be sent again alone.
+    Linux: net/ipv4/tcp_output.c.  RFC 7413, 4.2.1.
+    """
+    sk.rx_opt.mss_clamp = sk.advmss  # if the peer's is not known
+    if tcp_fastopen_cookie_check(sk, fo.cookie):
+        sk.rx_opt.mss_clamp = tcp_mss_clamp(sk, sk.rx_opt.mss_clamp)
+        tcp_sync_mss(sk, sk.icsk_pmtu_cookie)
+        # room is left for every option there is: something on the way may add some
+        space = __tcp_mtu_to_mss(sk, sk.icsk_pmtu_cookie) - MAX_TCP_OPTION_SPACE
+        if space > fo.size:
+            space = fo.size
+        syn_data = sk_stream_alloc_skb(sk, False)
+        if syn_data is not None:
+            return tcp_send_syn_with(sk, syn, syn_data, fo, space)
+    if fo.cookie.len > 0:
+        fo.cookie.len = 0
+        fo.cookie.val = b''
+    err = tcp_transmit_skb(sk, syn, True, sk.rcv_nxt)
+    if err != 0:
+        sk.syn_fastopen = False
+    fo.cookie.len = -1  # a SYN that is sent again has no Fast Open option
+    return err
+
+
+def tcp_send_syn_with(sk: TcpSock, syn: SkBuff, syn_data: SkBuff, fo: TcpFastopenRequest, space: i64) -> i64:
+    """Send `space` bytes with the SYN. The second half of Linux's tcp_send_syn_data."""
+    tcp_init_nondata_skb(syn_data, syn.seq, syn.tcp_flags)
+    msg = fo.data
+    if space > 0 and msg is not None:
+        syn_data.frags.append(SkbFrag(msg.data, msg.offset, space))
+        msg.offset += space
+        syn_data.len += space
+        syn_data.data_len += space
+        syn_data.truesize += space
+        uarg = msg.msg_ubuf
+        if uarg is not None:
+            skb_zcopy_set(syn_data, uarg)
+    fo.copied = syn_data.len
+    if fo.copied == fo.size:
+        fo.data = None  # no more waits: see connect_writebias
+    tcp_connect_queue_skb(sk, syn_data)
+    if syn_data.len != 0:
+        tcp_chrono_start(sk, TCP_CHRONO_BUSY)
+    err = tcp_transmit_skb(sk, syn_data, True, sk.rcv_nxt)
+    syn.tstamp = syn_data.tstamp
+    syn_data.seq = (syn_data.seq + 1) & U32
+    syn_data.tcp_flags = TCPHDR_ACK | TCPHDR_PSH
+    if err == 0:
+        sk.syn_data = fo.copied > 0
+        __skb_queue_tail(sk.tcp_rtx_queue, syn_data)
+        NET_INC_STATS(sock_net(sk), LINUX_MIB_TCPORIGDATASENT)
+        fo.cookie.len = -1
+        return 0
+    # it did not leave this host: the data waits, and a bare SYN goes
+    __skb_queue_tail(sk.sk_write_queue, syn_data)
+    sk.packets_out -= syn_data.gso_segs
+    fo.cookie.len = 0
+    fo.cookie.val = b''
+    err = tcp_transmit_skb(sk, syn, True, sk.rcv_nxt)
+    if err != 0:
+        sk.syn_fastopen = False
+    fo.cookie.len = -1
+    return err
+
+
 def tcp_connect(sk: TcpSock) -> int:
     """Send the SYN. 0 or a negative errno.  Linux: net/ipv4/tcp_output.c.  RFC 9293, 3.10.1."""
     if sk.icsk_af_ops.rebuild_header(sk) != 0:
@@ -221,7 +295,8 @@ def tcp_connect(sk: TcpSock) -> int:
     tcp_connect_queue_skb(sk, buff)
     tcp_ecn_send_syn(sk, buff)
     __skb_queue_tail(sk.tcp_rtx_queue, buff)
-    err = tcp_transmit_skb(sk, buff, True, sk.rcv_nxt)
+    fastopen = sk.fastopen_req
+    err = tcp_transmit_skb(sk, buff, True, sk.rcv_nxt) if fastopen is None else tcp_send_syn_data(sk, buff, fastopen)
     if err == -ECONNREFUSED:
         return int(err)
     # only now: the SYN counts as new while it is sent

@@ -13,10 +13,11 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EAGAIN, EINVAL, ENOBUFS, EOPNOTSUPP, EPIPE
+from linnet.include.linux.errno import EAGAIN, EALREADY, EINPROGRESS, EINVAL, ENOBUFS, EOPNOTSUPP, EPIPE
 from linnet.include.linux.net_tstamp import SOF_TIMESTAMPING_TX_RECORD_MASK
 from linnet.include.linux.skbuff import SkbFrag, SkBuff, __skb_unlink
 from linnet.include.linux.socket import (
+    AF_UNSPEC,
     MSG_DONTWAIT,
     MSG_EOR,
     MSG_FASTOPEN,
@@ -37,15 +38,18 @@ from linnet.include.net.tcp import (
     TCP_NAGLE_CORK,
     TCP_NAGLE_PUSH,
     TCPHDR_PSH,
+    TFO_CLIENT_ENABLE,
     TSQF_THROTTLED,
     U32,
+    TcpFastopenRequest,
     TcpSock,
     tcp_rtx_and_write_queues_empty,
     tcp_sk,
     tcp_stream_memory_free,
 )
-from linnet.include.net.tcp_states import TCP_SYN_RECV, TCPF_CLOSE_WAIT, TCPF_ESTABLISHED
+from linnet.include.net.tcp_states import TCP_CLOSE, TCP_SYN_RECV, TCPF_CLOSE_WAIT, TCPF_ESTABLISHED
 from linnet.include.trace.events.tcp import trace_tcp_sendmsg_locked
+from linnet.kernel.file import O_NONBLOCK
 from linnet.net.core.skbuff_msgzc import (
     msg_zerocopy_realloc,
     net_zcopy_put,
@@ -56,8 +60,11 @@ from linnet.net.core.skbuff_msgzc import (
 from linnet.net.core.skbuff_tstamp import sock_cmsg_tsflags, sock_tx_timestamp_flags
 from linnet.net.core.sock import __release_sock, lock_sock, release_sock, sk_mem_charge, sk_wmem_schedule
 from linnet.net.core.stream import sk_stream_error, sk_stream_wait_connect, sk_stream_wait_memory
-from linnet.net.ipv4.tcp import forced_push, sk_stream_alloc_skb, tcp_mark_push, tcp_wmem_free_skb
+from linnet.net.ipv4.inet_connect import __inet_stream_connect
+from linnet.net.ipv4.tcp import forced_push, sk_stream_alloc_skb, tcp_mark_push, tcp_set_state, tcp_wmem_free_skb
 from linnet.net.ipv4.tcp_chrono import tcp_chrono_stop
+from linnet.net.ipv4.tcp_fastopen import tcp_free_fastopen_req
+from linnet.net.ipv4.tcp_output import tcp_connect
 from linnet.net.ipv4.tcp_output_mss import tcp_current_mss, tcp_xmit_size_goal
 from linnet.net.ipv4.tcp_output_transmit import tcp_skb_entail
 from linnet.net.ipv4.tcp_output_xmit import __tcp_push_pending_frames, tcp_push_one
@@ -170,6 +177,63 @@ def tcp_fill_skb(sk: TcpSock, skb: SkBuff, msg: Msghdr, copy: i64, first: bool) 
     skb.gso_segs = 0
 
 
+class FastopenSent:
+    """What tcp_sendmsg_fastopen did: 0 or a negative errno, and how many bytes went with the SYN."""
+
+    def __init__(self, err: int, copied: i64) -> None:
+        self.err: int = err
+        self.copied: i64 = copied
+
+
+def tcp_sendmsg_fastopen(sk: TcpSock, msg: Msghdr, size: i64) -> FastopenSent:
+    """A send that opens the connection: connect, with as much of msg in the SYN as fits, and wait if the socket blocks.
+
+    Linux: net/ipv4/tcp.c.  RFC 7413, 4.2.1.
+    """
+    uaddr = msg.msg_name
+    if (sock_net(sk).ipv4.sysctl_tcp_fastopen & TFO_CLIENT_ENABLE) == 0 or (
+            uaddr is not None and uaddr.sa_family == AF_UNSPEC):
+        return FastopenSent(-EOPNOTSUPP, 0)
+    if sk.fastopen_req is not None:
+        return FastopenSent(-EALREADY, 0)
+    sk.fastopen_req = TcpFastopenRequest(msg, size)
+    if sk.defer_connect:
+        err = tcp_connect(sk)
+        if err != 0:
+            tcp_set_state(sk, TCP_CLOSE)
+            sk.sk_dport = 0
+            sk.sk_route_caps = 0
+    sock = sk.sk_socket
+    assert sock is not None
+    err = __inet_stream_connect(sock, uaddr, O_NONBLOCK if (msg.msg_flags & MSG_DONTWAIT) != 0 else 0, True)
+    copied: i64 = 0
+    # a connection that failed has let go of the request
+    fastopen = sk.fastopen_req
+    if fastopen is not None:
+        copied = fastopen.copied
+        tcp_free_fastopen_req(sk)
+        sk.defer_connect = False
+    return FastopenSent(err, copied)
+
+
+def tcp_sendmsg_opening(sk: TcpSock, msg: Msghdr, size: i64) -> i64:
+    """Open the connection with the first bytes of msg in the SYN, and send the rest of them. Bytes taken, or a negative errno.
+
+    Part of Linux's tcp_sendmsg_locked.
+    """
+    opened = tcp_sendmsg_fastopen(sk, msg, len(msg.data) - msg.offset)
+    copied_syn = opened.copied
+    if opened.err == -EINPROGRESS and copied_syn > 0:
+        return copied_syn
+    if opened.err != 0:
+        return tcp_send_failed(sk, msg.msg_flags, opened.err)
+    msg.msg_flags &= ~MSG_FASTOPEN
+    ret = tcp_sendmsg_locked(sk, msg, size - copied_syn)
+    if ret < 0 and copied_syn > 0:
+        return copied_syn  # the error shows at the next call
+    return ret + copied_syn
+
+
 def tcp_sendmsg_locked(sk: TcpSock, msg: Msghdr, size: i64) -> i64:
     """Queue msg and send what can be sent; the socket is owned. Bytes taken, or a negative errno.
 
@@ -177,9 +241,8 @@ def tcp_sendmsg_locked(sk: TcpSock, msg: Msghdr, size: i64) -> i64:
     """
     flags = msg.msg_flags
     trace_tcp_sendmsg_locked(sk)
-    if (flags & MSG_FASTOPEN) != 0:
-        # Fast Open is not switched on for clients
-        return -EOPNOTSUPP
+    if (flags & MSG_FASTOPEN) != 0 or sk.defer_connect:
+        return tcp_sendmsg_opening(sk, msg, size)
     timeo = sock_sndtimeo(sk, (flags & MSG_DONTWAIT) != 0)
     tcp_rate_check_app_limited(sk)
     copied: i64 = 0

@@ -82,6 +82,7 @@ from linnet.net.ipv4.inet_connection_sock import (
     inet_csk_reset_xmit_timer,
 )
 from linnet.net.ipv4.tcp import tcp_check_oom, tcp_done, tcp_write_queue_purge
+from linnet.net.ipv4.tcp_fastopen import tcp_fastopen_active_detect_blackhole
 from linnet.net.ipv4.tcp_input_loss import tcp_enter_loss
 from linnet.net.ipv4.tcp_output import (
     TcpTimer,
@@ -258,6 +259,7 @@ def tcp_write_timeout(sk: TcpSock) -> bool:
                 return True
     if not expired:
         expired = retransmits_timed_out(sk, retry_until, sk.icsk_user_timeout)
+    tcp_fastopen_active_detect_blackhole(sk, expired)
     if expired:
         tcp_write_err(sk)
         return True
