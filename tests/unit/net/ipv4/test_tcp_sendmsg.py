@@ -2,6 +2,8 @@
 """send() on TCP sockets: waiting, limits, and what is told when it fails."""
 from __future__ import annotations
 
+import pytest
+
 from helpers.hosts import fails
 from helpers.tcp_wire import MS, SEC, THERE, Peer, Wire
 from linnet.include.linux.skbuff import SkBuff
@@ -110,11 +112,13 @@ class TestWaiting:
         wire.run(lambda: wire.prog.shutdown(fd, SHUT_WR))
         assert done == [True]
 
-    def test_fastopen_is_eopnotsupp(self) -> None:
+    @pytest.mark.parametrize(('allowed', 'error'), [(0, 'EOPNOTSUPP'), (2, 'EOPNOTSUPP'), (1, 'EISCONN')])
+    def test_fastopen_of_a_connection(self, allowed: int, error: str) -> None:
         wire, _, fd = connected()
+        wire.net.ipv4.sysctl_tcp_fastopen = allowed
 
         def send() -> None:
-            with fails('EOPNOTSUPP'):
+            with fails(error):
                 wire.prog.send(fd, b'x', MSG_FASTOPEN)
 
         wire.run(send)
