@@ -147,6 +147,7 @@ class SkBuff:
         self.tcp_doff: i64 = 0  # header length in bytes
         self.tcp_flags: i64 = 0  # TCPHDR_*
         self.sacked: i64 = 0  # TCPCB_*
+        self.rtx_snd_nxt: i64 = 0  # snd_nxt when it was sent again last
         self.eor: bool = False
         self.when: i64 = 0  # ns; in an fq: when it may leave (Linux: fq_skb_cb.time_to_send)
         self.tcp_tw_isn: i64 = 0  # a SYN that reopens a connection from TIME_WAIT: the sequence number to start with

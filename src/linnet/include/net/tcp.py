@@ -469,6 +469,7 @@ class TcpSock(InetConnectionSock):
         self.rack_reo_wnd_persist: i64 = 0
         self.rack_dsack_seen: bool = False
         self.rack_advanced: bool = False
+        self.rack_retrans: bool = False  # what rack_mstamp is of had been sent again
         self.retransmit_skb_hint: SkBuff | None = None
         self.lost_skb_hint: SkBuff | None = None
         self.lost_cnt_hint: i64 = 0

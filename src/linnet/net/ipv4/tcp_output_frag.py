@@ -117,6 +117,7 @@ def tcp_split_skb(sk: TcpSock, skb: SkBuff, buff: SkBuff, length: i64, mss_now: 
     skb.tcp_flags = flags & ~(TCPHDR_FIN | TCPHDR_PSH)
     buff.tcp_flags = flags
     buff.sacked = skb.sacked
+    buff.rtx_snd_nxt = skb.rtx_snd_nxt
     buff.eor = skb.eor
     skb.eor = False
     buff.tstamp = skb.tstamp

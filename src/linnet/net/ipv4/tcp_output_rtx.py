@@ -194,6 +194,7 @@ def __tcp_retransmit_skb(sk: TcpSock, skb: SkBuff, segs: i64) -> int:
     sk.bytes_retrans += skb.len
     err = tcp_transmit_skb(sk, skb, True, sk.rcv_nxt)
     skb.sacked |= TCPCB_EVER_RETRANS
+    skb.rtx_snd_nxt = sk.snd_nxt
     if err == 0:
         trace_tcp_retransmit_skb(sk, skb)
     elif err != -EBUSY:

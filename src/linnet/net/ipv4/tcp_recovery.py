@@ -68,6 +68,15 @@ def tcp_rack_skb_timeout(tp: TcpSock, skb: SkBuff, reo_wnd: i64) -> i64:
     return tp.rack_rtt_us + reo_wnd - tcp_stamp_us_delta(tp.tcp_mstamp, skb.tstamp)
 
 
+def tcp_rack_same_instant(sk: TcpSock, skb: SkBuff) -> bool:
+    """Was skb sent again in the very instant in which the newest one that arrived was sent first, but after it?
+
+    Virtual time alone knows ACKs that take no time.
+    """
+    return (skb.tstamp == sk.rack_mstamp and (skb.sacked & TCPCB_SACKED_RETRANS) != 0 and not sk.rack_retrans
+            and not after(sk.rack_end_seq, skb.rtx_snd_nxt))
+
+
 def tcp_rack_detect_loss(sk: TcpSock) -> i64:
     """Mark what is overdue. Returns in how many µs the last of the others would be; 0: there are none.
 
@@ -79,7 +88,8 @@ def tcp_rack_detect_loss(sk: TcpSock) -> i64:
     while skb is not None:
         sacked = skb.sacked
         if (sacked & TCPCB_SACKED_ACKED) == 0 and (sacked & (TCPCB_LOST | TCPCB_SACKED_RETRANS)) != TCPCB_LOST:
-            if tcp_rack_sent_after(sk.rack_mstamp, skb.tstamp, sk.rack_end_seq, skb.end_seq):
+            if (tcp_rack_sent_after(sk.rack_mstamp, skb.tstamp, sk.rack_end_seq, skb.end_seq)
+                    and not tcp_rack_same_instant(sk, skb)):
                 remaining = tcp_rack_skb_timeout(sk, skb, reo_wnd)
                 if remaining <= 0:
                     tcp_mark_skb_lost(sk, skb)
@@ -118,6 +128,7 @@ def tcp_rack_advance(tp: TcpSock, sacked: i64, end_seq: i64, xmit_time: i64) -> 
     tp.rack_rtt_us = rtt_us
     if tcp_rack_sent_after(xmit_time, tp.rack_mstamp, end_seq, tp.rack_end_seq):
         tp.rack_mstamp = xmit_time
+        tp.rack_retrans = (sacked & TCPCB_RETRANS) != 0
         tp.rack_end_seq = end_seq
 
 
