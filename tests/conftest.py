@@ -18,6 +18,8 @@ from hypothesis import HealthCheck, settings
 import linnet
 from linnet import _pure
 
+pytest_plugins = ('pytester',)  # tests/pytest_plugin runs pytest in a folder of its own
+
 COMPILED_ROOMS = ('include', 'kernel', 'net', 'drivers')
 
 # The same examples every time, and no deadline: real time plays no part in a verdict.

@@ -39,7 +39,7 @@ from linnet.include.net.dropreason import DROP_REASONS
 from linnet.include.net.ip_fib import RT_SCOPE_LINK, FibConfig
 from linnet.include.net.net_namespace import Net
 from linnet.kernel.clock import Clock, VirtualClock
-from linnet.kernel.sched import TASK_RUNNING, Deadlock
+from linnet.kernel.sched import TASK_RUNNING, Deadlock, Task
 from linnet.kernel.timer import TimerList, del_timer, mod_timer, timer_pending
 from linnet.kernel.trace import TraceSink
 from linnet.net.boot import new_net, new_world
@@ -48,7 +48,7 @@ from linnet.net.ipv4.devinet import inet_addr_add
 from linnet.net.ipv4.fib_frontend import fib_add_route, fib_del_route
 from linnet.net.netfilter.core import PythonHook, nf_register_net_hook, nf_unregister_net_hook
 from linnet.net.sched.sch_api import qdisc_create
-from linnet.program import patches
+from linnet.program import patches, waiting
 from linnet.program.chance import Chance
 from linnet.program.runtime import Program, Runtime
 
@@ -308,6 +308,7 @@ class Lab:
             raise ValueError(f'prefixlen {prefixlen} does not fit: subnets {subnets} and two hosts a link ask for {bits} to 30')
         self._subnet, self._subnets_end, self._prefixlen = base, base + (1 << (32 - bits)), prefixlen
         self._routed = False
+        self._routes: list[tuple[Host, FibConfig]] = []  # those that _route() made
         self._stall = StallTimer(self)
         patches.install()
 
@@ -366,6 +367,8 @@ class Lab:
         link = Link(ports[0], ports[1], params)
         self.links.append(link)
         self._routed = False
+        if self.world.sched.running:  # a program builds on
+            self._route()
         return link
 
     def _next_subnet(self) -> tuple[int, int]:
@@ -377,13 +380,19 @@ class Lab:
         return base, self._prefixlen
 
     def _route(self) -> None:
+        """Give each host that has no routes of the user's those of shortest paths, in place of what an earlier look found."""
+        self._routed = True
+        for host, cfg in self._routes:
+            fib_del_route(host.net, cfg)
+        self._routes.clear()
         for host in self.hosts.values():
             if host.static_routes:
                 continue
             for net, bits, gateway in topology.routes(host):
                 cfg = FibConfig()
                 cfg.fc_dst, cfg.fc_dst_len, cfg.fc_gw = net, bits, gateway
-                fib_add_route(host.net, cfg)
+                if not fib_add_route(host.net, cfg):
+                    self._routes.append((host, cfg))
 
     def pcap(self, path: str | Path, *ports: Port, comments: bool = False) -> PcapTap:
         """Capture what passes the given ports (all, without any) into a pcapng file.
@@ -406,14 +415,16 @@ class Lab:
         """Virtual seconds since the lab's start."""
         return int(self.world.clock.now) / 1e9
 
-    def run(self, until: float | str | None = None) -> float:
+    def run(self, until: float | str | None = None, *, program: Program | None = None) -> float:
         """Run until every program that is no daemon has ended, or virtual time `until` (seconds or '90s'). Returns the time.
 
-        What a program raised (spawned with check) is raised here. Deadlock: some program waits, and nothing can ever happen
-        again (or for a day nothing did but that servers looked around).
+        program: until this one has ended, whatever the others do. What a program raised (spawned with check) is raised here.
+        Deadlock: some program waits, and nothing can ever happen again (or for a day nothing did but that servers looked around).
         """
+        if self.world.sched.running:
+            raise RuntimeError('the lab runs already, and lab.run() was called by one of its programs (a test marked linnet is '
+                               'one): to wait for another program, call its wait()')
         if not self._routed:
-            self._routed = True
             self._route()
         patches.sweep()
         self.chance.put()
@@ -421,15 +432,20 @@ class Lab:
             limit = None if until is None else units.time_ns(until)
             if limit is None and self.world.clock.virtual:
                 mod_timer(self._stall, int(self.world.clock.now) + STALL_NS)
+            self.runtime.awaited = program
             done = self.world.sched.run_until_done(limit) if limit is None or self._has_programs() else self._run_for(limit)
         finally:
             self.chance.take()
+            self.runtime.awaited = None
             self.runtime.restore()
             del_timer(self._stall)
-        if not done and limit is None:
-            waiting = [(t, t.wait_what) for t in self.world.sched.tasks.values() if not t.daemon]
-            raise Deadlock(waiting)
+        if not done and limit is None and (program is None or not program.done):
+            raise Deadlock([(task, text) for task, text in self.waiting() if not task.daemon])
         return self.now
+
+    def waiting(self) -> list[tuple[Task, str]]:
+        """(task, what it waits for and where in the program) of every task, those of daemons last."""
+        return waiting.waiting(self.runtime)
 
     def _has_programs(self) -> bool:
         return self.world.sched.nr_alive > 0

@@ -8,7 +8,7 @@ from linnet.include.linux.inet import in_aton, inet_make_mask
 
 RATES = {'': 1, 'bit': 1, 'kbit': 10**3, 'mbit': 10**6, 'gbit': 10**9, 'tbit': 10**12,
          'bps': 8, 'kbps': 8 * 10**3, 'mbps': 8 * 10**6, 'gbps': 8 * 10**9}
-TIMES = {'': 10**9, 's': 10**9, 'ms': 10**6, 'us': 10**3, 'µs': 10**3, 'ns': 1, 'min': 60 * 10**9}
+TIMES = {'': 10**9, 's': 10**9, 'ms': 10**6, 'us': 10**3, 'µs': 10**3, 'ns': 1, 'min': 60 * 10**9, 'h': 3600 * 10**9}
 NUMBER = re.compile(r'\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*([a-zµ%]*)\s*$', re.IGNORECASE)
 
 

@@ -48,7 +48,8 @@ class Deadlock(Exception):
     """Tasks wait and nothing is left that could wake them; `waiting` lists (task, what it waits for)."""
 
     def __init__(self, waiting: list[tuple[Task, str]]) -> None:
-        super().__init__('; '.join(f'{task.name} waits for {what or "?"}' for task, what in waiting))
+        lines = [f'{task.name} waits for {what or "?"}' for task, what in waiting]
+        super().__init__('\n  '.join(['nothing can ever happen again:', *lines]))
         self.waiting = waiting
 
 
@@ -87,6 +88,7 @@ class Task:
         self._woken = False  # the token of a wake-up that came before the wait
         self._killed = False
         self._dying = False
+        self._thrown: BaseException | None = None  # see Scheduler.throw
 
     def alive(self) -> bool:
         """True until fn has returned or the task was killed."""
@@ -264,6 +266,17 @@ class Scheduler:
             task.fn = None
             self._reap(task)
             return
+        wake_up_process(task)
+
+    def throw(self, task: Task, exc: BaseException) -> None:
+        """Raise exc in `task` at its present wait; the task lives on.  One that has not begun, or is being killed, is ended."""
+        if task.state == TASK_DEAD:
+            return
+        if task.greenlet is None or (task._killed and not task._dying):
+            self.kill(task)
+            return
+        task._thrown = exc
+        task._killed = True
         wake_up_process(task)
 
     def kill_all(self) -> None:
@@ -605,7 +618,16 @@ def _switch_to_hub(sched: Scheduler, task: Task) -> None:
 
 
 def _die(task: Task) -> None:
-    """Raise GreenletExit once; in a finally block a killed task may wait again, but not while all are killed."""
+    """Raise GreenletExit once; in a finally block a killed task may wait again, but not while all are killed.
+
+    What was thrown into the task goes first.
+    """
+    thrown = task._thrown
+    if thrown is not None:
+        task._thrown = None
+        task._killed = task._dying
+        task.state = TASK_RUNNING
+        raise thrown
     if not task._dying or task.sched._closing:
         task._dying = True
         task.state = TASK_RUNNING

@@ -19,14 +19,16 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, TextIO
 
 from linnet.include.linux.sched import Process
 from linnet.include.net.net_namespace import Net, World
+from linnet.kernel.clock import ns_from_seconds
 from linnet.kernel.file import FdTable
-from linnet.kernel.sched import SwitchHook, Task, join
+from linnet.kernel.sched import MAX_SCHEDULE_TIMEOUT, SwitchHook, Task, join
 from linnet.net.socket import sys_close, sys_write
 from linnet.program.environ import Environ
 from linnet.program.hosts import HostTable
@@ -140,6 +142,23 @@ class Program(Process):
         """SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
+    def wait(self, timeout: float | None = None) -> int:
+        """In another program of the world: wait for this one's end; its exit code.
+
+        timeout: virtual seconds, after which TimeoutError is raised. RuntimeError outside of a program (there: lab.run()).
+        """
+        me, sched = current_program(), self.world.sched
+        if me is self:
+            raise RuntimeError(f'{self} cannot wait for its own end')
+        deadline = None if timeout is None else int(sched.clock.now) + ns_from_seconds(timeout)
+        while self.exit_code is None and self.tasks:
+            left = MAX_SCHEDULE_TIMEOUT if deadline is None else deadline - int(sched.clock.now)
+            if left <= 0:
+                raise TimeoutError(f'{self} has not ended after {timeout:g} s')
+            if not join(sched, self.tasks[0], left):
+                me.signals.run_handlers()
+        return -signal.SIGKILL if self.exit_code is None else self.exit_code
+
     def _end(self, exit_code: int) -> None:
         self.killed = exit_code
         main = self.signals.main
@@ -194,6 +213,8 @@ class Runtime(SwitchHook):
         self.real_path = sys.path
         self.view: Program | None = None  # whose `sys` is in place
         self.first_ident = FIRST_FD + (next(worlds) << 32)
+        self.shared_output = False  # programs without an output of their own use what sys.stdout is at the moment (see _show)
+        self.awaited: Program | None = None  # its end ends the run
         self.last_run = 0  # world's time when a task that is no daemon last ran, ns
         world.sched.hook = self
 
@@ -312,6 +333,8 @@ class Runtime(SwitchHook):
                 self.world.sched.kill(task)
         for fd in program.files.fds():
             sys_close(program, fd)
+        if program is self.awaited:
+            self.world.sched.stop()
 
     # -- switches
 
@@ -346,12 +369,30 @@ class Runtime(SwitchHook):
             del self.states[task.pid]
         self.outside.put()
 
+    @contextmanager
+    def machine(self) -> Iterator[None]:
+        """Within a program: what runs in the with block is no part of it. Names mean the machine's again, also if they block;
+        a fixture that outlives the world is made so.
+        """
+        task, program = running.task, self.view
+        self._show(None)
+        running.task = None
+        try:
+            yield
+        finally:
+            running.task = task
+            self._show(program)
+
     def restore(self) -> None:
         """The world stands still: `sys` is again as its owner left it."""
         self._show(None)
 
     def _show(self, program: Program | None) -> None:
-        """Put away what `sys` held for the program before, and put in place what this one has."""
+        """Put away what `sys` held for the program before, and put in place what this one has.
+
+        With shared_output, sys.stdout and sys.stderr stay as they are unless a program has its own: where a test runner exchanges
+        them in one of the programs, what the others print goes there, too.
+        """
         if self.view is not None:
             self._put_away(self.view)
         self.view = program
@@ -374,9 +415,13 @@ class Runtime(SwitchHook):
 
     def _put_away(self, program: Program) -> None:
         stdout, stderr = program.stdout or self.real[0], program.stderr or self.real[1]
-        if sys.stdout is not stdout:  # the program redirected its own output: that stays its own
+        if self.shared_output and program.stdout is None:
+            self.real = (sys.stdout, *self.real[1:])
+        elif sys.stdout is not stdout:  # the program redirected its own output: that stays its own
             program.stdout = sys.stdout
-        if sys.stderr is not stderr and sys.stderr is not NOWHERE:
+        if self.shared_output and program.stderr is None and sys.stderr is not NOWHERE:
+            self.real = (self.real[0], sys.stderr, self.real[2])
+        elif sys.stderr is not stderr and sys.stderr is not NOWHERE:
             program.stderr = sys.stderr
         program.argv = sys.argv
         os.environ = self.real_environ  # noqa: B003  # put back, not cleared

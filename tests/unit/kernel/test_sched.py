@@ -382,6 +382,58 @@ def test_deadlock_is_told() -> None:
     s.kill_all()
 
 
+def test_an_exception_can_be_thrown_into_a_wait_and_the_task_lives_on() -> None:
+    s = make()
+    log: list[str] = []
+
+    def body() -> None:
+        for _ in range(2):
+            try:
+                sleep_ns(s, 1000)
+            except LookupError as exc:
+                log.append(f'{exc} at {s.clock.now}')
+        sleep_ns(s, 1000)
+        log.append(f'done at {s.clock.now}')
+
+    task = s.spawn(body, 'a')
+    for what in ('first', 'second'):
+        s.run(until=int(s.clock.now) + 100)
+        s.throw(task, LookupError(what))
+    s.run()
+    assert log == ["first at 100", "second at 200", 'done at 1200']
+    s.throw(task, LookupError('too late'))
+    s.run()
+
+    unborn = s.spawn(body, 'b')
+    s.throw(unborn, LookupError('too early'))
+    s.run()
+    assert len(log) == 3 and not unborn.alive()
+
+
+def test_a_killed_task_can_still_be_thrown_at_in_its_finally_block() -> None:
+    s = make()
+    log: list[str] = []
+
+    def body() -> None:
+        try:
+            sleep_ns(s, 1000)
+        finally:
+            try:
+                sleep_ns(s, 1000)
+            except LookupError:
+                log.append(f'thrown at {s.clock.now}')
+            sleep_ns(s, 50)  # it is still being killed, and may wait
+            log.append(f'ended at {s.clock.now}')
+
+    task = s.spawn(body, 'a')
+    s.run(until=10)
+    s.kill(task)
+    s.run(until=20)
+    s.throw(task, LookupError())
+    s.run()
+    assert log == ['thrown at 20', 'ended at 70'] and not task.alive()
+
+
 def test_switch_hook_wraps_each_run_of_a_task() -> None:
     s = make()
     log: list[str] = []
