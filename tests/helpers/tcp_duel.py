@@ -2,7 +2,8 @@
 """The same TCP script on Linnet and on this machine's kernel, the peer played by hand; what each sends is noted step by step.
 
 A script is a list of steps; a step is a tuple: an operation of the program ('send', n, flags), ('recv', n), ('close',) ... or of
-the peer, ('peer', flags, ack, data length ...), or ('wait', ms). After each step the outgoing segments of the next SETTLE ms are
+the peer, ('peer', flags, ack, data length ...), ('burst', step, step ...) for segments of the peer without a pause between, or
+('wait', ms); ('count', name ...) gives the host's counters. After each step the outgoing segments of the next SETTLE ms are
 noted as (flags, seq, length, ack), relative to the initial sequence numbers; ('wait', ms) notes the time of each as well.
 """
 from __future__ import annotations
@@ -141,6 +142,16 @@ class KernelHost:
         """The peer sends."""
         os.write(self.tun, packet)
 
+    def counters(self, names: tuple[str, ...]) -> list[int]:
+        """Counters by nstat's names."""
+        found: dict[str, int] = {}
+        for path in ('/proc/self/net/snmp', '/proc/self/net/netstat'):
+            with open(path) as file:
+                lines = [line.split() for line in file]
+            for keys, values in zip(lines[::2], lines[1::2], strict=True):
+                found.update({keys[0][:-1] + key: int(value) for key, value in zip(keys[1:], values[1:], strict=True)})
+        return [found.get(name, 0) for name in names]
+
     def watch(self, ms: float, timed: bool) -> list[Note]:
         """What leaves in the next ms."""
         notes = []
@@ -203,6 +214,10 @@ class LinnetHost:
         """The peer sends."""
         self.wire.inject(packet)
 
+    def counters(self, names: tuple[str, ...]) -> list[int]:
+        """Counters by nstat's names."""
+        return [self.wire.net.mib.get(name) for name in names]
+
     def watch(self, ms: float, timed: bool) -> list[Note]:
         """What leaves in the next ms."""
         start = self.wire.now
@@ -250,6 +265,15 @@ class LinnetHost:
         return self.wire.run(run)[0]
 
 
+def say(host: KernelHost | LinnetHost, step: Step) -> None:
+    """The peer sends the segment of a step."""
+    options = step[2] if len(step) > 2 else {}
+    host.inject(host.conn.packet(
+        step[1], options.get('ack', 1), options.get('data', 0), options.get('win', 65535), options.get('seq'),
+        options.get('urg', 0), bytes(options.get('opt', [])) + host.conn.blocks(options.get('sack', [])),
+    ))
+
+
 def play(host: KernelHost | LinnetHost, script: list[Step]) -> list[Note]:
     """Run a script; for each step its result and the segments that followed."""
     notes: list[Note] = []
@@ -259,13 +283,14 @@ def play(host: KernelHost | LinnetHost, script: list[Step]) -> list[Note]:
         result: Any = None
         if op == 'wait':
             segments = host.watch(step[1], True)
+        elif op == 'count':
+            result, segments = host.counters(tuple(step[1:])), []
         else:
             if op == 'peer':
-                options = step[2] if len(step) > 2 else {}
-                host.inject(host.conn.packet(
-                    step[1], options.get('ack', 1), options.get('data', 0), options.get('win', 65535), options.get('seq'),
-                    options.get('urg', 0), bytes(options.get('opt', [])) + host.conn.blocks(options.get('sack', [])),
-                ))
+                say(host, step)
+            elif op == 'burst':
+                for part in step[1:]:
+                    say(host, part)
             else:
                 result = host.program(op, *step[1:])
             segments = host.watch(SETTLE, False)

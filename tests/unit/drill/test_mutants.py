@@ -15,7 +15,7 @@ PASSIVE = '''
    +0 bind(3, ..., ...) = 0
    +0 listen(3, 1) = 0
    +0 < S 0:0(0) win 32792 <mss 1000,nop,nop,TS val 700 ecr 0,nop,wscale 7>
-   +0 > S. 0:0(0) ack 1 win 65160 <mss 1460,nop,nop,TS val 100 ecr 700,nop,wscale 7>
+   +0 > S. 0:0(0) ack 1 win 65160 <mss 1460,nop,nop,TS val 100 ecr 700,nop,wscale 10>
   +.1 < . 1:1(0) ack 1 win 257 <nop,nop,TS val 800 ecr 100>
    +0 accept(3, ..., ...) = 4
    +0 fcntl(4, F_SETFL, O_RDWR|O_NONBLOCK) = 0

@@ -97,6 +97,7 @@ class SkBuff:
         self.transport_header: i64 = -1
         self.mac_len: i64 = 0
         self.truesize: i64 = 0
+        self.tailroom: i64 = -1  # payload in one kmalloc'ed area: what is free behind it; -1: in pages, which can be passed on
         self.users: i64 = 1
         self.cloned: bool = False
         self.has_data: bool = False  # counted in skbuff_small_head; a clone is not

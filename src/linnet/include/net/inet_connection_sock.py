@@ -13,7 +13,7 @@ from mypy_extensions import i64
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.inet_sock import InetSock
 from linnet.include.net.request_sock import RequestSock, RequestSockQueue
-from linnet.include.net.sock import Sock, SockTimer
+from linnet.include.net.sock import Sock, SockTimer, sock_net
 
 if TYPE_CHECKING:
     from linnet.include.net.dst import DstEntry
@@ -31,8 +31,6 @@ ICSK_ACK_PUSHED: Final = 4
 ICSK_ACK_PUSHED2: Final = 8
 ICSK_ACK_NOW: Final = 16
 ICSK_ACK_NOMEM: Final = 32
-
-TCP_PINGPONG_THRESH: Final = 1
 
 
 class InetBindBucket:
@@ -172,7 +170,7 @@ def inet_csk_delack_init(icsk: InetConnectionSock) -> None:
 
 def inet_csk_enter_pingpong_mode(icsk: InetConnectionSock) -> None:
     """The session is interactive: ACKs may ride on data.  Linux: include/net/inet_connection_sock.h."""
-    icsk.ack_pingpong = TCP_PINGPONG_THRESH
+    icsk.ack_pingpong = sock_net(icsk).ipv4.sysctl_tcp_pingpong_thresh
 
 
 def inet_csk_exit_pingpong_mode(icsk: InetConnectionSock) -> None:
@@ -182,7 +180,7 @@ def inet_csk_exit_pingpong_mode(icsk: InetConnectionSock) -> None:
 
 def inet_csk_in_pingpong_mode(icsk: InetConnectionSock) -> bool:
     """Linux: include/net/inet_connection_sock.h."""
-    return icsk.ack_pingpong >= TCP_PINGPONG_THRESH
+    return icsk.ack_pingpong >= sock_net(icsk).ipv4.sysctl_tcp_pingpong_thresh
 
 
 def inet_csk_inc_pingpong_cnt(icsk: InetConnectionSock) -> None:

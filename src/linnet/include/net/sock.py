@@ -214,6 +214,14 @@ class Proto:
         self.sockets_allocated: i64 = 0
         self.orphan_count: i64 = 0
 
+    def enter_memory_pressure(self, sk: Sock) -> None:
+        """All its socks together use more than sysctl_mem's second limit."""
+        self.memory_pressure = True
+
+    def leave_memory_pressure(self, sk: Sock) -> None:
+        """They use less than the first again."""
+        self.memory_pressure = False
+
     def init(self, sk: Sock) -> int:
         """Initialise a new sock."""
         return 0

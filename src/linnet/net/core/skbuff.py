@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from linnet.include.net.sock import Sock
 
 SMALL_HEAD_SIZE: Final = 704  # bytes of an object of skbuff_small_head
+NET_SKB_PAD: Final = 64  # room that a driver leaves in front of a received packet
+PAGE_SIZE: Final = 4096
 SKB_FREED: Final = -1  # skb.users of one that has ended
 
 
@@ -107,15 +109,19 @@ def alloc_skb_with_frags(world: World, size: i64) -> SkBuff:
 def skb_from_bytes(world: World, data: bytes, hlen: i64) -> SkBuff:
     """An skb as a driver makes it: the first hlen bytes linear, the rest a fragment of the same page."""
     n: i64 = len(data)
-    if hlen >= n:
-        skb = __alloc_skb(world, n)
-        skb.head = data
+    if n + NET_SKB_PAD + SIZEOF_SKB_SHARED_INFO <= PAGE_SIZE:
+        # as on TUN: one area for the whole packet. It costs what kmalloc rounds it to, and only what fits in behind is merged.
+        skb = __alloc_skb(world, n + NET_SKB_PAD)
+        skb.tailroom = skb.truesize - SIZEOF_SK_BUFF - SIZEOF_SKB_SHARED_INFO - NET_SKB_PAD - n
     else:
         skb = __alloc_skb(world, hlen)
+        skb.truesize += (n - hlen + PAGE_SIZE - 1) // PAGE_SIZE * PAGE_SIZE
+    if hlen >= n:
+        skb.head = data
+    else:
         skb.head = data[:hlen]
         skb.frags.append(SkbFrag(data, hlen, n - hlen))
         skb.data_len = n - hlen
-        skb.truesize += n - hlen
     skb.len = n
     return skb
 

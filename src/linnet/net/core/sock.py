@@ -457,11 +457,12 @@ def __sk_mem_schedule(sk: Sock, size: i64, kind: int) -> bool:
     allocated = prot.memory_allocated + pages
     allowed = True
     if allocated <= prot.sysctl_mem[0]:
-        prot.memory_pressure = False
+        if prot.memory_pressure:
+            prot.leave_memory_pressure(sk)
     else:
         high: i64 = prot.sysctl_mem[2]
-        if allocated > prot.sysctl_mem[1]:
-            prot.memory_pressure = True
+        if allocated > prot.sysctl_mem[1] and not prot.memory_pressure:
+            prot.enter_memory_pressure(sk)
         allowed = False
         if allocated <= high:
             if sk_mem_minimum(sk, kind) or not prot.memory_pressure:
@@ -513,7 +514,7 @@ def __sk_mem_reclaim(sk: Sock, amount: i64) -> None:
     sk.sk_forward_alloc -= pages * PAGE_SIZE
     prot.memory_allocated -= pages
     if prot.memory_pressure and prot.memory_allocated < prot.sysctl_mem[0]:
-        prot.memory_pressure = False
+        prot.leave_memory_pressure(sk)
 
 
 def sk_mem_uncharge(sk: Sock, size: i64) -> None:

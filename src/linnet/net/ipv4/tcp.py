@@ -28,6 +28,9 @@ from linnet.include.linux.socket import RCV_SHUTDOWN, SEND_SHUTDOWN, SHUTDOWN_MA
 from linnet.include.net.inet_connection_sock import InetConnectionSock
 from linnet.include.net.request_sock import reqsk_queue_empty
 from linnet.include.net.snmp import (
+    LINUX_MIB_TCPMEMORYPRESSURES,
+    LINUX_MIB_TCPMEMORYPRESSURESCHRONO,
+    NET_ADD_STATS,
     NET_INC_STATS,
     TCP_MIB_ATTEMPTFAILS,
     TCP_MIB_CURRESTAB,
@@ -215,13 +218,24 @@ def sk_stream_alloc_skb(sk: TcpSock, force_schedule: bool) -> SkBuff | None:
 
 
 def tcp_enter_memory_pressure(sk: Sock) -> None:
-    """All TCP sockets together use more than tcp_mem allows.  Linux: net/ipv4/tcp.c."""
-    sk.sk_prot.memory_pressure = True
+    """All TCP sockets together use more than tcp_mem's second limit.  Linux: net/ipv4/tcp.c."""
+    prot = sk.sk_prot
+    if prot.memory_pressure:
+        return
+    net = sock_net(sk)
+    prot.memory_pressure = True
+    net.ipv4.tcp_memory_pressure_since = net.clock.now
+    NET_INC_STATS(net, LINUX_MIB_TCPMEMORYPRESSURES)
 
 
 def tcp_leave_memory_pressure(sk: Sock) -> None:
-    """They use less again.  Linux: net/ipv4/tcp.c."""
-    sk.sk_prot.memory_pressure = False
+    """They use less than its first limit again. Counts how long it lasted, ms.  Linux: net/ipv4/tcp.c."""
+    prot = sk.sk_prot
+    if not prot.memory_pressure:
+        return
+    net = sock_net(sk)
+    prot.memory_pressure = False
+    NET_ADD_STATS(net, LINUX_MIB_TCPMEMORYPRESSURESCHRONO, (net.clock.now - net.ipv4.tcp_memory_pressure_since) // 1_000_000)
 
 
 def tcp_under_memory_pressure(sk: Sock) -> bool:

@@ -21,6 +21,7 @@ from linnet.include.net.dropreason import (
     SKB_DROP_REASON_TCP_FLAGS,
     SKB_DROP_REASON_TCP_INVALID_ACK_SEQUENCE,
     SKB_DROP_REASON_TCP_INVALID_END_SEQUENCE,
+    SKB_DROP_REASON_TCP_INVALID_SEQUENCE,
     SKB_DROP_REASON_TCP_INVALID_SYN,
     SKB_DROP_REASON_TCP_OLD_ACK,
     SKB_DROP_REASON_TCP_RESET,
@@ -181,7 +182,7 @@ def tcp_validate_incoming(sk: TcpSock, skb: SkBuff, syn_inerr: bool) -> bool:
             if (flags & TCPHDR_SYN) != 0:
                 tcp_syn_challenge(sk, skb, syn_inerr)
                 return False
-            if reason == SKB_DROP_REASON_TCP_INVALID_END_SEQUENCE:
+            if reason == SKB_DROP_REASON_TCP_INVALID_END_SEQUENCE or reason == SKB_DROP_REASON_TCP_INVALID_SEQUENCE:
                 NET_INC_STATS(sock_net(sk), LINUX_MIB_BEYONDWINDOW)
             # data is no part of a loop of ACKs: it is always answered
             if skb.seq != skb.end_seq or not tcp_oow_rate_limited(sk, LINUX_MIB_TCPACKSKIPPEDSEQ):

@@ -14,7 +14,6 @@ from mypy_extensions import i64
 from linnet.include.linux.skbuff import (
     MAX_SKB_FRAGS,
     SIZEOF_SK_BUFF,
-    SIZEOF_SKB_SHARED_INFO,
     SkbFrag,
     SkBuff,
     __skb_pull,
@@ -29,7 +28,6 @@ from linnet.include.linux.skbuff import (
 from linnet.include.linux.socket import RCV_SHUTDOWN
 from linnet.include.net.dropreason import (
     SKB_DROP_REASON_PROTO_MEM,
-    SKB_DROP_REASON_TCP_OFO_QUEUE_PRUNE,
     SKB_DROP_REASON_TCP_OFOMERGE,
     SKB_DROP_REASON_TCP_OLD_DATA,
     SKB_DROP_REASON_TCP_OVERWINDOW,
@@ -43,9 +41,6 @@ from linnet.include.net.inet_connection_sock import (
 )
 from linnet.include.net.snmp import (
     LINUX_MIB_DELAYEDACKLOST,
-    LINUX_MIB_OFOPRUNED,
-    LINUX_MIB_PRUNECALLED,
-    LINUX_MIB_RCVPRUNED,
     LINUX_MIB_TCPOFODROP,
     LINUX_MIB_TCPOFOMERGE,
     LINUX_MIB_TCPOFOQUEUE,
@@ -78,12 +73,13 @@ from linnet.include.net.tcp_states import (
     TCP_SYN_RECV,
     TCP_TIME_WAIT,
 )
-from linnet.net.core.skbuff import __kfree_skb, sk_skb_reason_drop, skb_copy_bits
-from linnet.net.core.sock import sk_forced_mem_schedule, sk_mem_charge, sk_rmem_schedule, skb_set_owner_r
-from linnet.net.ipv4.tcp import tcp_epollin_ready, tcp_set_state, tcp_under_memory_pressure
+from linnet.net.core.skbuff import SMALL_HEAD_SIZE, __kfree_skb, skb_copy_bits
+from linnet.net.core.sock import sk_forced_mem_schedule, sk_mem_charge, skb_set_owner_r
+from linnet.net.ipv4.tcp import tcp_epollin_ready, tcp_set_state
 from linnet.net.ipv4.tcp_input_opt import tcp_fast_path_check
+from linnet.net.ipv4.tcp_input_prune import tcp_drop_reason as tcp_drop_reason
+from linnet.net.ipv4.tcp_input_prune import tcp_try_rmem_schedule
 from linnet.net.ipv4.tcp_input_rcvbuf import (
-    tcp_clamp_window,
     tcp_ecn_check_ce,
     tcp_enter_quickack_mode,
     tcp_event_data_recv,
@@ -101,12 +97,6 @@ from linnet.net.ipv4.tcp_output import tcp_send_ack
 from linnet.net.ipv4.tcp_timewait import tcp_time_wait
 
 LINUX_FILE: Final = 'net/ipv4/tcp_input.c'
-
-
-def tcp_drop_reason(sk: TcpSock, skb: SkBuff, reason: i64) -> None:
-    """Drop a segment and count it with the socket.  Linux: net/ipv4/tcp_input.c."""
-    sk.sk_drops += 1
-    sk_skb_reason_drop(sk, skb, reason)
 
 
 def tcp_rcv_nxt_update(tp: TcpSock, seq: i64) -> None:
@@ -130,17 +120,22 @@ def tcp_try_coalesce(sk: TcpSock, to: SkBuff, skb: SkBuff) -> bool:
         return False
     frags = to.frags
     more = skb.frags
-    if len(frags) + len(more) >= MAX_SKB_FRAGS:
-        return False
     headlen = skb_headlen(skb)
+    length = skb.len
+    delta: i64 = 0
+    if length <= to.tailroom:
+        to.tailroom -= length  # Linux copies it behind what is there, which costs no memory
+    else:
+        if skb.tailroom >= 0 or len(frags) + len(more) >= MAX_SKB_FRAGS:
+            return False  # kmalloc'ed: it cannot be passed on
+        to.tailroom = -1 if to.tailroom < 0 else 0
+        delta = skb.truesize - SIZEOF_SK_BUFF - (0 if headlen > 0 else SMALL_HEAD_SIZE)
+        if delta < length:
+            delta = length
     if headlen > 0:
         frags.append(SkbFrag(skb.head, skb.data, headlen))
     if len(more) != 0:
         frags.extend(more)
-    length = skb.len
-    delta = skb.truesize - SIZEOF_SK_BUFF - SIZEOF_SKB_SHARED_INFO
-    if delta < length:
-        delta = length
     to.truesize += delta
     to.len += length
     to.data_len += length
@@ -168,77 +163,6 @@ def tcp_queue_rcv(sk: TcpSock, skb: SkBuff) -> bool:
     __skb_queue_tail(queue, skb)
     skb_set_owner_r(skb, sk)
     return False
-
-
-def tcp_can_ingest(sk: TcpSock, skb: SkBuff) -> bool:
-    """Does skb fit the receive buffer? Its payload counts, not its memory, so that what the window allows is not refused.
-
-    Linux: net/ipv4/tcp_input.c.
-    """
-    return sk.sk_rmem_alloc + skb.len <= sk.sk_rcvbuf
-
-
-def tcp_prune_ofo_queue(sk: TcpSock, in_skb: SkBuff) -> bool:
-    """Drop out-of-order segments, the farthest first, until an eighth of the buffer is free. True if any went.
-
-    Linux: net/ipv4/tcp_input.c. What lies behind in_skb may go for it, nothing before it.
-    """
-    queue = sk.out_of_order_queue
-    skb = queue.prev
-    if skb is None:
-        return False
-    pruned = False
-    goal = sk.sk_rcvbuf >> 3
-    while skb is not None:
-        if after(in_skb.seq, skb.seq):
-            break
-        before_skb = skb.prev
-        goal -= skb.truesize
-        __skb_unlink(skb, queue)
-        tcp_drop_reason(sk, skb, SKB_DROP_REASON_TCP_OFO_QUEUE_PRUNE)
-        pruned = True
-        if before_skb is None or goal <= 0:
-            if sk.sk_rmem_alloc + in_skb.truesize < sk.sk_rcvbuf:
-                break
-            goal = sk.sk_rcvbuf >> 3
-        skb = before_skb
-    if pruned:
-        NET_INC_STATS(sock_net(sk), LINUX_MIB_OFOPRUNED)
-        # what is gone must not be SACKed any more (RFC 2018, 8: the sender copes)
-        sk.selective_acks = []
-    return pruned
-
-
-def tcp_prune_queue(sk: TcpSock, in_skb: SkBuff) -> int:
-    """The receive buffer is full: make room. 0, or -1 where in_skb has to go.
-
-    Linux: net/ipv4/tcp_input.c; collapsing is left out, as payloads are shared pages that collapsing would not shrink.
-    """
-    net = sock_net(sk)
-    NET_INC_STATS(net, LINUX_MIB_PRUNECALLED)
-    if sk.sk_rmem_alloc >= sk.sk_rcvbuf:
-        tcp_clamp_window(sk)
-    elif tcp_under_memory_pressure(sk) and sk.rcv_ssthresh > 4 * sk.advmss:
-        sk.rcv_ssthresh = 4 * sk.advmss
-    if tcp_can_ingest(sk, in_skb):
-        return 0
-    tcp_prune_ofo_queue(sk, in_skb)
-    if tcp_can_ingest(sk, in_skb):
-        return 0
-    NET_INC_STATS(net, LINUX_MIB_RCVPRUNED)
-    sk.pred_flags = 0
-    return -1
-
-
-def tcp_try_rmem_schedule(sk: TcpSock, skb: SkBuff, size: i64) -> int:
-    """Is there room for `size` more bytes of memory? 0 or -1.  Linux: net/ipv4/tcp_input.c."""
-    if not tcp_can_ingest(sk, skb) or not sk_rmem_schedule(sk, skb, size):
-        if tcp_prune_queue(sk, skb) < 0:
-            return -1
-        while not sk_rmem_schedule(sk, skb, size):
-            if not tcp_prune_ofo_queue(sk, skb):
-                return -1
-    return 0
 
 
 def tcp_out_of_window(sk: TcpSock, skb: SkBuff, reason: i64) -> None:
@@ -330,10 +254,7 @@ def tcp_ofo_queue(sk: TcpSock) -> None:
         if after(skb.seq, sk.rcv_nxt):
             break
         if before(skb.seq, dsack_high):
-            dsack = dsack_high
-            if before(skb.end_seq, dsack_high):
-                dsack_high = skb.end_seq
-            tcp_dsack_extend(sk, skb.seq, dsack)
+            tcp_dsack_extend(sk, skb.seq, skb.end_seq if before(skb.end_seq, dsack_high) else dsack_high)
         __skb_unlink(skb, queue)
         if not after(skb.end_seq, sk.rcv_nxt):
             tcp_drop_reason(sk, skb, SKB_DROP_REASON_TCP_OFOMERGE)
@@ -422,7 +343,7 @@ def tcp_data_queue_ofo(sk: TcpSock, skb: SkBuff) -> None:
         tcp_sack_new_ofo_skb(sk, seq, end_seq)
         tcp_grow_window(sk, skb, False)
     if sk.sk_socket is not None:
-        tcp_rcvbuf_grow(sk)
+        tcp_rcvbuf_grow(sk, sk.rcvq_space)
 
 
 def tcp_purge_ofo_queue(sk: TcpSock) -> None:

@@ -34,6 +34,7 @@ from linnet.include.net.tcp import (
     TCP_MAX_QUICKACKS,
     TCP_MIN_MSS,
     TCP_MSS_DEFAULT,
+    TCPF_ACK_DEFERRED,
     TCPHDR_FIN,
     TCPHDR_PSH,
     TCPHDR_SYN,
@@ -50,6 +51,7 @@ from linnet.include.net.tcp import (
 )
 from linnet.include.trace.events.tcp import trace_tcp_rcv_space_adjust
 from linnet.net.ipv4.tcp import tcp_under_memory_pressure
+from linnet.net.ipv4.tcp_input_sackrcv import tcp_compress_ack
 from linnet.net.ipv4.tcp_output import (
     __tcp_push_pending_frames,
     __tcp_select_window,
@@ -62,6 +64,22 @@ from linnet.net.ipv4.tcp_sndbuf import tcp_check_space, tcp_sndbuf_expand
 LINUX_FILE: Final = 'net/ipv4/tcp_input.c'
 
 TCP_REMNANT: Final = TCPHDR_FIN | TCPHDR_URG | TCPHDR_SYN | TCPHDR_PSH
+
+
+def tcp_apply_window_clamp(sk: TcpSock, clamp: i64) -> None:
+    """Bound the window by `clamp` bytes. Lower: it opens no further. Higher: what the peer was given already is open.
+
+    Linux: net/ipv4/tcp.c, tcp_set_window_clamp: the part that stands below the socket option.
+    """
+    old = sk.window_clamp
+    sk.window_clamp = clamp
+    if clamp < old:
+        if sk.rcv_ssthresh > clamp:
+            sk.rcv_ssthresh = clamp
+    elif clamp > old:
+        ssthresh = sk.rcv_wnd if sk.rcv_wnd < clamp else clamp
+        if ssthresh > sk.rcv_ssthresh:
+            sk.rcv_ssthresh = ssthresh
 
 
 def tcp_measure_rcv_mss(sk: TcpSock, skb: SkBuff) -> None:
@@ -79,7 +97,7 @@ def tcp_measure_rcv_mss(sk: TcpSock, skb: SkBuff) -> None:
                 ratio = 255
             if ratio != sk.scaling_ratio:
                 sk.scaling_ratio = ratio
-                sk.window_clamp = tcp_win_from_space(sk, sk.sk_rcvbuf)
+                tcp_apply_window_clamp(sk, tcp_win_from_space(sk, sk.sk_rcvbuf))
         sk.ack_rcv_mss = length if length < sk.advmss else sk.advmss
         if length > sk.ack_rcv_mss + MAX_TCP_OPTION_SPACE:
             sk.ack_pending |= ICSK_ACK_PUSHED
@@ -146,18 +164,15 @@ def tcp_ecn_check_ce(sk: TcpSock, skb: SkBuff) -> None:
 def tcp_rcv_rtt_update(tp: TcpSock, sample: i64, win_dep: bool) -> None:
     """The receiver's own estimate of the RTT, µs, eightfold; win_dep: a sample of a window, which may be too long.
 
-    Linux: net/ipv4/tcp_input.c.
+    Linux: net/ipv4/tcp_input.c.  A smaller sample counts at once. A larger one is averaged in, but not while the program leaves
+    data unread, for then it measures the program: the buffer must not grow by that.
     """
     old = tp.rcv_rtt_est_us
-    if old != 0:
-        if win_dep:
-            m = sample << 3
-            if m < old:
-                tp.rcv_rtt_est_us = m
-        else:
-            tp.rcv_rtt_est_us = old + sample - (old >> 3)
-    else:
-        tp.rcv_rtt_est_us = sample << 3
+    new = sample << 3
+    if old == 0 or new < old:
+        tp.rcv_rtt_est_us = new
+    elif not win_dep and tp.rcv_nxt == tp.copied_seq:
+        tp.rcv_rtt_est_us = old + sample - (old >> 3)
 
 
 def tcp_rcv_rtt_measure(tp: TcpSock) -> None:
@@ -179,8 +194,9 @@ def tcp_rcv_rtt_measure_ts(sk: TcpSock, skb: SkBuff) -> None:
     sk.rcv_rtt_last_tsecr = tsecr
     if ((skb.end_seq - skb.seq) & U32) >= sk.ack_rcv_mss:
         delta = (sk.tcp_mstamp // 1_000_000 - tsecr) & U32
-        if delta < 0x7FFFFFFF // 1000:
-            tcp_rcv_rtt_update(sk, delta * 1000 if delta != 0 else 1000, False)
+        # less than a tick says nothing; the window's samples serve there
+        if 0 < delta < 0x7FFFFFFF // 1000:
+            tcp_rcv_rtt_update(sk, delta * 1000, False)
 
 
 def tcp_grow_incr(sk: TcpSock, skb: SkBuff, skbtruesize: i64) -> i64:
@@ -257,15 +273,20 @@ def tcp_init_buffer_space(sk: TcpSock) -> None:
     sk.rcvq_space = space if space < initial else initial
 
 
-def tcp_rcvbuf_grow(sk: TcpSock) -> None:
-    """Make the receive buffer hold twice of what the program read in the last round trip, and what is out of order.
+def tcp_rcvbuf_grow(sk: TcpSock, newval: i64) -> None:
+    """The program read newval bytes in the last round trip: make the receive buffer hold what may come in the next two.
 
-    Linux: net/ipv4/tcp_input.c.  Twice, because a sender in slow start doubles its rate.
+    Linux: net/ipv4/tcp_input.c.  What is measured is a round trip old; a sender in slow start doubles its rate meanwhile, so the
+    rise since the last measure counts twice over, in proportion. What lies out of order takes room as well.
     """
+    oldval = sk.rcvq_space
+    sk.rcvq_space = newval
     ipv4 = sock_net(sk).ipv4
     if ipv4.sysctl_tcp_moderate_rcvbuf == 0 or (sk.sk_userlocks & SOCK_RCVBUF_LOCK) != 0:
         return
-    rcvwin = sk.rcvq_space << 1
+    rcvwin = newval << 1
+    if newval > oldval and oldval > 0:
+        rcvwin += rcvwin * (newval - oldval) // oldval << 1
     last = sk.out_of_order_queue.prev
     if last is not None:
         rcvwin += (last.end_seq - sk.rcv_nxt) & U32
@@ -275,11 +296,15 @@ def tcp_rcvbuf_grow(sk: TcpSock) -> None:
         rcvbuf = most
     if rcvbuf > sk.sk_rcvbuf:
         sk.sk_rcvbuf = rcvbuf
+        # the window opens as far as the segments prove to be worth it
         sk.window_clamp = tcp_win_from_space(sk, rcvbuf)
 
 
 def tcp_rcv_space_adjust(sk: TcpSock) -> None:
-    """The program has read: is the buffer large enough for its pace?  Linux: net/ipv4/tcp_input.c."""
+    """The program has read: is the buffer large enough for its pace?  Linux: net/ipv4/tcp_input.c.
+
+    Once a round trip. What came in but was not read yet does not count: a slow program needs no larger buffer.
+    """
     trace_tcp_rcv_space_adjust(sk)
     if sk.rcv_rtt_est_us == 0:
         return
@@ -287,9 +312,9 @@ def tcp_rcv_space_adjust(sk: TcpSock) -> None:
     if (sk.tcp_mstamp - sk.rcvq_time) // 1000 < (sk.rcv_rtt_est_us >> 3):
         return
     copied = (sk.copied_seq - sk.rcvq_seq) & U32
+    copied -= (sk.rcv_nxt - sk.copied_seq) & U32
     if copied > sk.rcvq_space:
-        sk.rcvq_space = copied
-        tcp_rcvbuf_grow(sk)
+        tcp_rcvbuf_grow(sk, copied)
     sk.rcvq_seq = sk.copied_seq
     sk.rcvq_time = sk.tcp_mstamp
 
@@ -328,15 +353,18 @@ def __tcp_ack_snd_check(sk: TcpSock, ofo_possible: bool) -> None:
     Linux: net/ipv4/tcp_input.c.  RFC 5681, 4.2: every second full segment, and at once where data is out of order.
     """
     unacked = (sk.rcv_nxt - sk.rcv_wup) & U32
-    if unacked > sk.ack_rcv_mss and (
-            ((sk.rcv_nxt - sk.copied_seq) & U32) < sk.sk_rcvlowat or __tcp_select_window(sk) >= sk.rcv_wnd):
-        # more than one full segment, and the program keeps up
-        tcp_send_ack(sk)
-    elif tcp_in_quickack_mode(sk) or (sk.ack_pending & ICSK_ACK_NOW) != 0:
-        tcp_send_ack(sk)
+    if (unacked > sk.ack_rcv_mss and (
+            ((sk.rcv_nxt - sk.copied_seq) & U32) < sk.sk_rcvlowat or __tcp_select_window(sk) >= sk.rcv_wnd)
+            or tcp_in_quickack_mode(sk) or (sk.ack_pending & ICSK_ACK_NOW) != 0):
+        # more than one full segment, and the program keeps up; or it must go now
+        if sk.sk_lock_owned and sock_net(sk).ipv4.sysctl_tcp_backlog_ack_defer != 0:
+            # the backlog is being worked on: one ACK for all of it, when the owner lets go
+            sk.sk_tsq_flags |= TCPF_ACK_DEFERRED
+        else:
+            tcp_send_ack(sk)
     elif not ofo_possible or sk.out_of_order_queue.next is None:
         tcp_send_delayed_ack(sk)
-    else:
+    elif not tcp_compress_ack(sk):
         tcp_send_ack(sk)
 
 

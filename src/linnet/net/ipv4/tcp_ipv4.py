@@ -73,7 +73,16 @@ from linnet.net.ipv4.inet_state import InetSockCb
 from linnet.net.ipv4.ip_options import ip_options_echo
 from linnet.net.ipv4.ip_output_local import ip_build_and_send_pkt, ip_queue_xmit
 from linnet.net.ipv4.route import ip_route_connect, ip_route_newports
-from linnet.net.ipv4.tcp import tcp_clear_xmit_timers, tcp_done, tcp_init_sock, tcp_ioctl, tcp_set_state, tcp_write_queue_purge
+from linnet.net.ipv4.tcp import (
+    tcp_clear_xmit_timers,
+    tcp_done,
+    tcp_enter_memory_pressure,
+    tcp_init_sock,
+    tcp_ioctl,
+    tcp_leave_memory_pressure,
+    tcp_set_state,
+    tcp_write_queue_purge,
+)
 from linnet.net.ipv4.tcp_close import tcp_close, tcp_disconnect, tcp_shutdown
 from linnet.net.ipv4.tcp_cong import tcp_ca_openreq_child, tcp_cleanup_congestion_control, tcp_cong_init
 from linnet.net.ipv4.tcp_cubic import cubictcp_register
@@ -479,6 +488,14 @@ class TcpProt(Proto):
         self.sysctl_mem = net.ipv4.sysctl_tcp_mem
         self.max_header = 320
         self.no_autobind = True  # a socket that is not connected cannot send: it gets no port for trying
+
+    def enter_memory_pressure(self, sk: Sock) -> None:
+        """See tcp_enter_memory_pressure."""
+        tcp_enter_memory_pressure(sk)
+
+    def leave_memory_pressure(self, sk: Sock) -> None:
+        """See tcp_leave_memory_pressure."""
+        tcp_leave_memory_pressure(sk)
 
     def init(self, sk: Sock) -> int:
         """See tcp_v4_init_sock."""

@@ -213,6 +213,9 @@ def __tcp_select_window(sk: TcpSock) -> i64:
             free_space -= free_space & ((1 << rx_opt.rcv_wscale) - 1)
         if free_space < (full_space >> 4) or free_space < mss:
             return 0
+    elif rx_opt.rcv_wscale != 0 and sock_net(sk).ipv4.sysctl_tcp_shrink_window != 0:
+        # what is given may be taken back: then nothing above what is really free is given
+        free_space -= free_space & ((1 << rx_opt.rcv_wscale) - 1)
     if free_space > sk.rcv_ssthresh:
         free_space = sk.rcv_ssthresh
     if rx_opt.rcv_wscale != 0:
@@ -230,7 +233,8 @@ def __tcp_select_window(sk: TcpSock) -> i64:
 def tcp_select_window(sk: TcpSock) -> i64:
     """Choose the window for a segment and remember it as advertised. Returns the header's field, already shifted.
 
-    Linux: net/ipv4/tcp_output.c.  A window once given is not taken back (RFC 9293, 3.8.6).
+    Linux: net/ipv4/tcp_output.c.  A window once given is not taken back (RFC 9293, 3.8.6), but for net.ipv4.tcp_shrink_window,
+    with which memory counts more: what a full buffer would drop is not invited (RFC 7323, 2.4, allows it).
     """
     if (sk.ack_pending & ICSK_ACK_NOMEM) != 0:
         # nothing more can be stored, whatever the buffer's size says
@@ -243,7 +247,7 @@ def tcp_select_window(sk: TcpSock) -> i64:
     old_win = sk.rcv_wnd
     cur_win = tcp_receive_window(sk)
     new_win = __tcp_select_window(sk)
-    if new_win < cur_win:
+    if new_win < cur_win and (wscale == 0 or net.ipv4.sysctl_tcp_shrink_window == 0):
         if new_win == 0:
             NET_INC_STATS(net, LINUX_MIB_TCPWANTZEROWINDOWADV)
         unit: i64 = (1 << wscale) - 1

@@ -20,7 +20,7 @@ from linnet.include.net.inet_connection_sock import (
     inet_csk_ack_scheduled,
     inet_csk_inc_pingpong_cnt,
 )
-from linnet.include.net.snmp import NET_ADD_STATS, TCP_MIB_OUTSEGS
+from linnet.include.net.snmp import LINUX_MIB_TCPACKCOMPRESSED, NET_ADD_STATS, TCP_MIB_OUTSEGS
 from linnet.include.net.sock import SK_PACING_FQ, SK_PACING_NONE, sock_hold, sock_net
 from linnet.include.net.tcp import (
     CA_EVENT_CWND_RESTART,
@@ -47,7 +47,7 @@ from linnet.include.net.tcp import (
 )
 from linnet.kernel.softirq import raise_softirq
 from linnet.net.core.skbuff import skb_clone
-from linnet.net.core.sock import __sk_free
+from linnet.net.core.sock import __sk_free, sk_stop_timer
 from linnet.net.ipv4.inet_connection_sock import inet_csk_clear_xmit_timer
 from linnet.net.ipv4.tcp import skb_charge, tcp_add_write_queue_tail
 from linnet.net.ipv4.tcp_cong import tcp_ca_event, tcp_snd_cwnd_set
@@ -208,6 +208,13 @@ def tcp_event_data_sent(tp: TcpSock) -> None:
 
 def tcp_event_ack_sent(tp: TcpSock, rcv_nxt: i64) -> None:
     """An ACK of everything up to rcv_nxt is leaving: none is owed any more.  Linux: net/ipv4/tcp_output.c."""
+    if tp.compressed_ack != 0:
+        # it says what the ones held back would have said
+        NET_ADD_STATS(sock_net(tp), LINUX_MIB_TCPACKCOMPRESSED, tp.compressed_ack)
+        tp.compressed_ack = 0
+        timer = tp.compressed_ack_timer
+        if timer is not None:
+            sk_stop_timer(tp, timer)
     if rcv_nxt != tp.rcv_nxt:
         return
     quick = tp.ack_quick

@@ -75,6 +75,7 @@ from linnet.net.ipv4.tcp_cong import tcp_set_congestion_control
 from linnet.net.ipv4.tcp_fastopen import fastopen_queue_tune, tcp_fastopen_init_key_once, tcp_fastopen_reset_cipher
 from linnet.net.ipv4.tcp_info import tcp_get_info, tcp_info_pack
 from linnet.net.ipv4.tcp_input_data import tcp_data_ready
+from linnet.net.ipv4.tcp_input_rcvbuf import tcp_apply_window_clamp
 from linnet.net.ipv4.tcp_output import tcp_push_pending_frames
 from linnet.net.ipv4.tcp_recvmsg import tcp_cleanup_rbuf
 from linnet.net.ipv4.tcp_timer import tcp_syn_retries_of
@@ -169,16 +170,7 @@ def tcp_set_window_clamp(sk: TcpSock, val: int) -> int:
     clamp: i64 = val
     if clamp < low:
         clamp = low
-    old = sk.window_clamp
-    sk.window_clamp = clamp
-    if clamp < old:
-        # not faster than the data under way allows: the window itself is not taken back
-        if sk.rcv_ssthresh > clamp:
-            sk.rcv_ssthresh = clamp
-    else:
-        ssthresh = sk.rcv_wnd if sk.rcv_wnd < clamp else clamp
-        if ssthresh > sk.rcv_ssthresh:
-            sk.rcv_ssthresh = ssthresh
+    tcp_apply_window_clamp(sk, clamp)
     return 0
 
 
@@ -206,7 +198,7 @@ def tcp_set_rcvlowat(sk: TcpSock, val: i64) -> int:
         if space > sk.sk_rcvbuf:
             sk.sk_rcvbuf = space
             if sk.window_clamp < val:
-                sk.window_clamp = val
+                tcp_apply_window_clamp(sk, val)
     return 0
 
 

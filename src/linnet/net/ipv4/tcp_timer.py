@@ -84,6 +84,7 @@ from linnet.net.ipv4.inet_connection_sock import (
 from linnet.net.ipv4.tcp import tcp_check_oom, tcp_done, tcp_write_queue_purge
 from linnet.net.ipv4.tcp_fastopen import tcp_fastopen_active_detect_blackhole
 from linnet.net.ipv4.tcp_input_loss import tcp_enter_loss
+from linnet.net.ipv4.tcp_input_sackrcv import tcp_sack_compress_send_ack
 from linnet.net.ipv4.tcp_output import (
     TcpTimer,
     tcp_retransmit_skb,
@@ -273,7 +274,13 @@ def tcp_write_timeout(sk: TcpSock) -> bool:
 
 def tcp_delack_timer_handler(sk: TcpSock) -> None:
     """The delay of an ACK is over.  Linux: net/ipv4/tcp_timer.c."""
-    if sk.sk_state == TCP_CLOSE or sk.sk_state == TCP_LISTEN or (sk.ack_pending & ICSK_ACK_TIMER) == 0:
+    if sk.sk_state == TCP_CLOSE or sk.sk_state == TCP_LISTEN:
+        return
+    if sk.compressed_ack != 0:
+        tcp_mstamp_refresh(sk)
+        tcp_sack_compress_send_ack(sk)
+        return
+    if (sk.ack_pending & ICSK_ACK_TIMER) == 0:
         return
     timer = sk.icsk_delack_timer
     assert timer is not None

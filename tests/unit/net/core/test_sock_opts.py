@@ -13,7 +13,7 @@ from linnet.net import socket as sys
     (s.SO_REUSEADDR, 5, 1), (s.SO_REUSEPORT, 1, 1), (s.SO_BROADCAST, 1, 1), (s.SO_KEEPALIVE, 1, 1), (s.SO_OOBINLINE, 1, 1),
     (s.SO_DONTROUTE, 1, 1), (s.SO_PRIORITY, 6, 6), (s.SO_MARK, 42, 42), (s.SO_TIMESTAMP, 1, 1), (s.SO_TIMESTAMPNS, 1, 1),
     (s.SO_RCVLOWAT, 0, 1), (s.SO_RCVLOWAT, 77, 77), (s.SO_SNDBUF, 10000, 20000), (s.SO_RCVBUF, 10000, 20000),
-    (s.SO_SNDBUF, 1, 4608), (s.SO_RCVBUF, 0, 2304), (s.SO_SNDBUF, 10**9, 2 * 212992), (s.SO_RCVBUF, -1, 2 * 212992),
+    (s.SO_SNDBUF, 1, 4608), (s.SO_RCVBUF, 0, 2304), (s.SO_SNDBUF, 10**9, 2 * 4194304), (s.SO_RCVBUF, -1, 2 * 4194304),
     (s.SO_BUSY_POLL, 5, 5), (s.SO_BSDCOMPAT, 1, 0),
     (s.SO_ZEROCOPY, 1, 1), (s.SO_RXQ_OVFL, 1, 1), (s.SO_NO_CHECK, 1, 1), (s.SO_MAX_PACING_RATE, 5000, 5000),
 ])

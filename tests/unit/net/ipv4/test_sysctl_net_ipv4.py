@@ -22,7 +22,7 @@ def test_every_field_has_a_name() -> None:
 
 
 @pytest.mark.parametrize(('name', 'value'), [
-    ('net.ipv4.tcp_rmem', '4096\t131072\t6291456'), ('net.ipv4.tcp_syn_retries', '6'), ('net.core.somaxconn', '4096'),
+    ('net.ipv4.tcp_rmem', '4096\t131072\t33554432'), ('net.ipv4.tcp_syn_retries', '6'), ('net.core.somaxconn', '4096'),
     ('net.ipv4.ip_local_port_range', '32768\t60999'), ('net.ipv4.ip_forward', '0'), ('net.ipv4.tcp_congestion_control', 'cubic'),
     ('net.ipv4.conf.all.rp_filter', '0'), ('net.ipv4.conf.lo.forwarding', '0'), ('net.ipv4.route.min_adv_mss', '256'),
     ('net.ipv4.neigh.default.base_reachable_time_ms', '30000'), ('net.ipv4.neigh.default.gc_thresh3', '1024'),

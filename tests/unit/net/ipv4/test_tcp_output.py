@@ -35,7 +35,7 @@ class TestOpen:
         syn = wire.take()[0]
         assert syn.flags == 'S'
         assert syn.window == 64240
-        assert syn.options == bytes.fromhex('020405b4 01030307')
+        assert syn.options == bytes.fromhex('020405b4 0103030a')
 
     def test_syn_offers_timestamps(self) -> None:
         wire = Wire(timestamps=True)
@@ -45,7 +45,7 @@ class TestOpen:
         assert syn.options[:4] == bytes.fromhex('020405b4')
         assert syn.timestamps is not None
         assert syn.timestamps[1] == 0
-        assert syn.options[-4:] == bytes.fromhex('01030307')
+        assert syn.options[-4:] == bytes.fromhex('0103030a')
 
     def test_small_user_mss_goes_into_the_syn(self) -> None:
         wire = Wire()

@@ -24,9 +24,9 @@ def sock() -> TcpSock:
     return sk
 
 
-def test_defaults_give_a_window_of_64240_and_a_scale_of_7() -> None:
+def test_defaults_give_a_window_of_64240_and_a_scale_of_10() -> None:
     window = tcp_select_initial_window(sock(), 65536, 1460, 0, True, 0)
-    assert (window.rcv_wnd, window.rcv_wscale) == (64240, 7)
+    assert (window.rcv_wnd, window.rcv_wscale) == (64240, 10)
 
 
 def test_no_scale_where_it_is_not_wanted() -> None:

@@ -78,6 +78,7 @@ class NetnsIpv4:
         self.sysctl_tcp_app_win: i64 = 31
         self.sysctl_tcp_autocorking: i64 = 1
         self.sysctl_tcp_base_mss: i64 = 1024
+        self.sysctl_tcp_backlog_ack_defer: i64 = 1
         self.sysctl_tcp_challenge_ack_limit: i64 = 2147483647
         self.sysctl_tcp_comp_sack_delay_ns: i64 = 1000000
         self.sysctl_tcp_comp_sack_nr: i64 = 44
@@ -115,6 +116,7 @@ class NetnsIpv4:
         self.sysctl_tcp_orphan_retries: i64 = 0
         self.sysctl_tcp_pacing_ca_ratio: i64 = 120
         self.sysctl_tcp_pacing_ss_ratio: i64 = 200
+        self.sysctl_tcp_pingpong_thresh: i64 = 1
         self.sysctl_tcp_probe_interval: i64 = 600
         self.sysctl_tcp_probe_threshold: i64 = 8
         self.sysctl_tcp_recovery: i64 = 1
@@ -123,7 +125,7 @@ class NetnsIpv4:
         self.sysctl_tcp_retries1: i64 = 3
         self.sysctl_tcp_retries2: i64 = 15
         self.sysctl_tcp_rfc1337: i64 = 0
-        self.sysctl_tcp_rmem: list[int] = [4096, 131072, 6291456]
+        self.sysctl_tcp_rmem: list[int] = [4096, 131072, 33554432]
         self.sysctl_tcp_rto_min_us: i64 = 200000
         self.sysctl_tcp_sack: i64 = 1
         self.sysctl_tcp_shrink_window: i64 = 0
@@ -138,6 +140,7 @@ class NetnsIpv4:
         self.sysctl_tcp_tso_rtt_log: i64 = 9
         self.sysctl_tcp_tso_win_divisor: i64 = 3
         self.sysctl_tcp_tw_reuse: i64 = 2
+        self.sysctl_tcp_tw_reuse_delay: i64 = 1000
         self.sysctl_tcp_window_scaling: i64 = 1
         self.sysctl_tcp_wmem: list[int] = [4096, 16384, 4194304]
         self.sysctl_tcp_workaround_signed_windows: i64 = 0
@@ -183,6 +186,7 @@ class NetnsIpv4:
         self.icmp_global_credit: i64 = 0
         self.icmp_global_stamp: i64 = 0
         self.icmp: object = None  # net/ipv4/icmp.py: its control sockets and rate limits
+        self.tcp_memory_pressure_since: i64 = 0  # ns, while TCP's memory is short
         self.challenge_timestamp: i64 = 0
         self.challenge_count: i64 = 0
         self.tcp_fastopen_ctx: TcpFastopenContext | None = None  # net.ipv4.tcp_fastopen_key; None: none was needed yet
@@ -196,8 +200,8 @@ class NetnsCore:
 
     def __init__(self) -> None:
         self.sysctl_somaxconn: i64 = 4096
-        self.sysctl_wmem_max: i64 = 212992
-        self.sysctl_rmem_max: i64 = 212992
+        self.sysctl_wmem_max: i64 = 4194304
+        self.sysctl_rmem_max: i64 = 4194304
         self.sysctl_wmem_default: i64 = 212992
         self.sysctl_rmem_default: i64 = 212992
         self.sysctl_optmem_max: i64 = 131072
