@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from linnet.drill.script import ELLIPSIS, Call, DrillError, Expr, Name, Struct, Syscall, Text
 from linnet.drill.symbols import SYMBOLS
 from linnet.include.linux.inet import in_aton
-from linnet.include.linux.socket import AF_INET, AF_UNSPEC, MSG_FASTOPEN, Cmsg, Msghdr, Sockaddr
+from linnet.include.linux.socket import AF_INET, AF_UNSPEC, MSG_FASTOPEN, BadAddress, Cmsg, Msghdr, Sockaddr
+from linnet.net import files as f
 from linnet.net import socket as s
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 SYSCALLS = (
     'socket bind listen accept connect read readv recv recvfrom recvmsg write writev send sendto sendmsg fcntl ioctl close '
-    'shutdown getsockopt setsockopt poll epoll_create epoll_create1 epoll_ctl epoll_wait'
+    'shutdown getsockopt setsockopt poll epoll_create epoll_create1 epoll_ctl epoll_wait '
+    'open pipe pipe2 splice tee vmsplice sendfile'
 ).split()
 MS = 1_000_000
 MAX_BUFFER = 1 << 30
@@ -73,15 +75,22 @@ def fields(expr: Expr, names: str) -> list[Expr]:
     return [found[name] for name in wanted]
 
 
-def buffer(expr: Expr, size: int) -> bytes:
+def is_null(expr: Expr) -> bool:
+    """NULL, written out."""
+    return isinstance(expr, Name) and expr.parts == ('NULL',)
+
+
+def buffer(expr: Expr, size: int) -> bytes | BadAddress:
     """What a call sends."""
+    if is_null(expr):
+        return BadAddress(size)
     if expr == ELLIPSIS:
         if not 0 <= size < MAX_BUFFER:
             raise DrillError(f'a buffer of {size} bytes')
         return bytes(size)
     if isinstance(expr, Text):
         return expr.data[:size]
-    raise DrillError(f'{expr!r} as a buffer: Linnet takes bytes, it has no bad addresses')
+    raise DrillError(f'{expr!r} as a buffer')
 
 
 def expect(what: str, want: object, got: object) -> None:
@@ -249,17 +258,25 @@ class Calls:
     def call_recv(self, call: Syscall, fd: Expr, buf: Expr, count: Expr, flags: Expr) -> Prepared:
         """recv(4, ..., 1000, MSG_PEEK)"""
         live, size, bits = self.r.live_fd(number(fd)), self.room(buf, count), number(flags)
-        return Prepared(lambda: len(s.sys_recv(self.r.process, live, size, bits)))
+        return Prepared(lambda: self.received(live, size, bits))
 
     def call_recvfrom(self, call: Syscall, fd: Expr, buf: Expr, count: Expr, flags: Expr, addr: Expr, size: Expr) -> Prepared:
         """recvfrom(4, ..., 1000, 0, ..., ...)"""
         live, most, bits = self.r.live_fd(number(fd)), self.room(buf, count), number(flags)
-        return Prepared(lambda: len(s.sys_recvfrom(self.r.process, live, most, bits)[0]))
+        return Prepared(lambda: self.received(live, most, bits))
 
-    def room(self, buf: Expr, count: Expr) -> int:
+    def received(self, live: int, size: int | BadAddress, flags: int) -> int:
+        """What recv() returns: with MSG_TRUNC not the bytes that it gives."""
+        if isinstance(size, BadAddress):
+            return len(s.sys_recv(self.r.process, live, size, flags))
+        return s.sys_recvmsg(self.r.process, live, Msghdr(), size, flags)
+
+    def room(self, buf: Expr, count: Expr) -> int | BadAddress:
         """The size of a buffer to receive into."""
+        if is_null(buf):
+            return BadAddress(number(count))
         if buf != ELLIPSIS:
-            raise DrillError(f'{buf!r} as a buffer: Linnet has no bad addresses')
+            raise DrillError(f'{buf!r} as a buffer')
         return number(count)
 
     def call_recvmsg(self, call: Syscall, fd: Expr, header: Expr, flags: Expr) -> Prepared:
@@ -357,6 +374,62 @@ class Calls:
             got.append(s.sys_ioctl(self.r.process, live, cmd, arg))
             return 0
         return Prepared(run, lambda _: expect('ioctl value', arg, got[0]))
+
+    # -- files
+
+    def call_open(self, call: Syscall, path: Expr, flags: Expr, mode: Expr = 0o666) -> Prepared:
+        """open("/tmp/testfile", O_RDONLY)"""
+        if not isinstance(path, Text):
+            raise DrillError(f'{path!r} is no path')
+        name, bits, access = path.data.decode(), number(flags), number(mode)
+        return Prepared(lambda: f.sys_open(self.r.process, name, bits, access), lambda fd: self.r.opened_other(call, fd), True)
+
+    def call_pipe(self, call: Syscall, fds: Expr, flags: Expr = 0) -> Prepared:
+        """pipe([5, 6])"""
+        if not isinstance(fds, list) or len(fds) != 2:
+            raise DrillError(f'{fds!r} is not an array of two descriptors')
+        names = [number(fd) for fd in fds]
+        bits = number(flags)
+        got: list[int] = []
+
+        def run() -> int:
+            got.extend(f.sys_pipe2(self.r.process, bits))
+            return 0
+
+        def check(result: int) -> None:
+            for name, live in zip(names, got, strict=True):
+                self.r.other_fds[self.r.free_fd(name)] = live
+        return Prepared(run, check)
+
+    def call_pipe2(self, call: Syscall, fds: Expr, flags: Expr) -> Prepared:
+        """pipe2([5, 6], O_NONBLOCK)"""
+        return self.call_pipe(call, fds, flags)
+
+    def offset(self, expr: Expr) -> int | None:
+        """NULL, or [n]."""
+        return None if is_null(expr) else number(single(expr))
+
+    def call_splice(self, call: Syscall, fd_in: Expr, off_in: Expr, fd_out: Expr, off_out: Expr, size: Expr, flags: Expr,
+                    ) -> Prepared:
+        """splice(4, NULL, 6, NULL, 99, 0)"""
+        source, target = self.r.live_fd(number(fd_in)), self.r.live_fd(number(fd_out))
+        args = source, self.offset(off_in), target, self.offset(off_out), number(size), number(flags)
+        return Prepared(lambda: f.sys_splice(self.r.process, *args)[0])
+
+    def call_tee(self, call: Syscall, fd_in: Expr, fd_out: Expr, size: Expr, flags: Expr) -> Prepared:
+        """tee(5, 8, 100, 0)"""
+        args = self.r.live_fd(number(fd_in)), self.r.live_fd(number(fd_out)), number(size), number(flags)
+        return Prepared(lambda: f.sys_tee(self.r.process, *args))
+
+    def call_vmsplice(self, call: Syscall, fd: Expr, iov: Expr, count: Expr, flags: Expr) -> Prepared:
+        """vmsplice(6, [{..., 1000}], 1, 0)"""
+        live, data, bits = self.r.live_fd(number(fd)), bytes(sum(self.iovec(iov, number(count)))), number(flags)
+        return Prepared(lambda: f.sys_vmsplice(self.r.process, live, data, bits))
+
+    def call_sendfile(self, call: Syscall, out_fd: Expr, in_fd: Expr, offset: Expr, count: Expr) -> Prepared:
+        """sendfile(4, 5, [0], 5)"""
+        args = self.r.live_fd(number(out_fd)), self.r.live_fd(number(in_fd)), self.offset(offset), number(count)
+        return Prepared(lambda: f.sys_sendfile(self.r.process, *args)[0])
 
     # -- waiting
 

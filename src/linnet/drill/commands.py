@@ -20,6 +20,8 @@ from linnet.include.linux.netdevice import NETIF_F_GSO, NETIF_F_TSO, NetDevice
 from linnet.include.net.dst import RTAX_ADVMSS, RTAX_INITCWND, RTAX_INITRWND, RTAX_LOCK, RTAX_MTU, RTAX_QUICKACK, RTAX_RTO_MIN
 from linnet.include.net.ip_fib import FibConfig
 from linnet.include.net.net_namespace import Net
+from linnet.kernel.file import O_WRONLY
+from linnet.kernel.ramfs import O_CREAT, O_TRUNC
 from linnet.net.ipv4.fib_frontend import fib_add_route
 from linnet.net.ipv4.proc import nstat_fields
 from linnet.net.ipv4.tcp_ipv4_proc import tcp4_seq_show
@@ -27,6 +29,7 @@ from linnet.net.sched.sch_api import qdisc_create
 
 # Linux's sysctls that Linnet has no use for: taken, and without effect, when they are set to these values.
 INERT: Final = {'net.ipv4.tcp_ecn_option': '2'}
+PROGRAM_FOLDERS: Final = ('/bin/', '/sbin/', '/usr/bin/', '/usr/sbin/')
 RESTORE: Final = re.compile(r'/tmp/sysctl_restore_.*\.sh$')
 ARITHMETIC: Final = re.compile(r'\$\(\(([0-9*+\- ]+)\)\)')
 MODULE_PARAMETER: Final = re.compile(r'/sys/module/(\w+)/parameters/(\w+)')
@@ -112,6 +115,7 @@ class Commands:
         self.table: dict[str, Callable[[list[str]], str]] = {
             'sysctl': self.sysctl, 'tc': self.tc, 'ethtool': self.ethtool, 'ip': self.ip, 'nstat': self.nstat, 'echo': self.echo,
             'cat': self.cat, 'sleep': self.true, 'true': self.true, 'set_sysctls.py': self.set_sysctls,
+            'rm': self.rm, 'dd': self.dd,
         }
 
     def run(self, text: str) -> None:
@@ -155,7 +159,7 @@ class Commands:
             self.run(path.read_text())
             self.sourced -= 1
             return ''
-        run = self.table.get(name.rsplit('/', 1)[-1] if name.endswith('.py') else name)
+        run = self.table.get(name.rsplit('/', 1)[-1] if name.endswith('.py') or name.startswith(PROGRAM_FOLDERS) else name)
         if run is None:
             raise DrillError(f'unknown command {" ".join(words)!r}')
         return run(words[1:])
@@ -236,6 +240,28 @@ class Commands:
         if path.startswith('/proc/sys/'):
             return self.net.sysctl.get(path.removeprefix('/proc/sys/').replace('/', '.'))
         raise DrillError(f'unknown file {path!r}')
+
+    def rm(self, words: list[str]) -> str:
+        """rm -f FILE ..., in the host's memory."""
+        force = words[:1] == ['-f']
+        for path in words[1 if force else 0:]:
+            if path.startswith('-'):
+                raise DrillError(f'unknown option {path!r} of rm')
+            if self.net.fs.unlink(path) != 0 and not force:
+                raise DrillError(f'rm {path}: no such file')
+        return ''
+
+    def dd(self, words: list[str]) -> str:
+        """dd bs=N count=N if=/dev/zero of=FILE status=none: a file of zeros in the host's memory."""
+        values = dict(word.split('=', 1) for word in words)
+        unknown = set(values) - {'bs', 'count', 'if', 'of', 'status'}
+        if unknown or values.get('if') != '/dev/zero' or 'of' not in values or 'count' not in values:
+            raise DrillError(f'dd {" ".join(words)}')
+        file = self.net.fs.open(values['of'], O_WRONLY | O_CREAT | O_TRUNC)
+        if isinstance(file, int):
+            raise DrillError(f'dd: {values["of"]}: error {file}')
+        file.f_op.write(file, bytes(int(values.get('bs', 512)) * int(values['count'])))
+        return ''
 
     # -- devices, routes, counters
 

@@ -330,7 +330,10 @@ class Runner:
 
     def new_fd(self, call: Syscall) -> int:
         """The script's number of a new descriptor, which must be free."""
-        fd = call.result
+        return self.free_fd(call.result)
+
+    def free_fd(self, fd: object) -> int:
+        """A number that no descriptor of the script has yet."""
         if not isinstance(fd, int) or self.find(fd) is not None or fd in self.other_fds:
             raise DrillError(f'duplicate fd {fd} in script')
         return fd

@@ -15,7 +15,8 @@ from typing import Final
 
 from mypy_extensions import i64, mypyc_attr
 
-from linnet.kernel.errno import EBADF, EINVAL, EMFILE, ENOTTY
+from linnet.kernel.errno import EAGAIN, EBADF, EINVAL, EMFILE, ENOTTY, ESPIPE
+from linnet.kernel.pipe_fs_i import PipeInodeInfo, pipe_consume, pipe_push_bytes, pipe_room
 from linnet.kernel.poll import DEFAULT_POLLMASK
 from linnet.kernel.wait import WaitQueueHead
 
@@ -74,6 +75,58 @@ class FileOperations:
         """Bytes taken, or a negative errno."""
         return -EINVAL
 
+    def can_seek(self) -> bool:
+        """True: the file has positions: pread() and pwrite() work.  Linux: FMODE_PREAD, FMODE_LSEEK."""
+        return False
+
+    def pread(self, file: File, pos: i64, count: int) -> bytes | int:
+        """Up to `count` bytes from `pos`, or a negative errno."""
+        return -ESPIPE
+
+    def pwrite(self, file: File, pos: i64, data: bytes) -> int:
+        """Write at `pos`: bytes taken, or a negative errno."""
+        return -ESPIPE
+
+    def llseek(self, file: File, offset: i64, whence: int) -> i64:
+        """Move the file's position: the new one, or a negative errno."""
+        return -ESPIPE
+
+    def splice_read(self, file: File, pos: i64, pipe: PipeInodeInfo, length: i64, flags: int) -> i64:
+        """Move up to `length` bytes into the free places of `pipe`: how many, 0 at the end, or a negative errno.
+
+        Linux: fs/splice.c, copy_splice_read.
+        """
+        room = pipe_room(pipe)
+        if room == 0:
+            return -EAGAIN
+        count = int(length if length < room else room)
+        data = self.pread(file, pos, count) if self.can_seek() else self.read(file, count)
+        if isinstance(data, int):
+            return data
+        pipe_push_bytes(pipe, data)
+        return len(data)
+
+    def splice_write(self, pipe: PipeInodeInfo, file: File, pos: i64, length: i64, flags: int) -> i64:
+        """Take up to `length` bytes out of `pipe`: how many, or a negative errno. The pipe holds some.
+
+        Linux: fs/splice.c, iter_file_splice_write.
+        """
+        done: i64 = 0
+        while done < length and len(pipe.bufs) != 0:
+            data = pipe.bufs[0].take(length - done)
+            ret = self.pwrite(file, pos + done, data) if self.can_seek() else self.write(file, data)
+            if ret < 0:
+                return ret if done == 0 else done
+            pipe_consume(pipe, ret)
+            done += ret
+            if ret < len(data):
+                break
+        return done
+
+    def splice_eof(self, file: File) -> None:
+        """More was announced (SPLICE_F_MORE), but the source is at its end.  Linux: struct file_operations."""
+        return
+
     def ioctl(self, file: File, cmd: int, arg: object) -> int | object:
         """A negative errno or what the command gives."""
         return -ENOTTY
@@ -102,6 +155,7 @@ class File:
         self.f_op = f_op
         self.private_data = private_data
         self.f_flags = f_flags
+        self.f_pos: i64 = 0
         self.f_count: i64 = 1
         self.f_ep: FileWatch | None = None
 

@@ -16,10 +16,13 @@ from __future__ import annotations
 import os
 from typing import Final, NoReturn
 
+from mypy_extensions import i64
+
 from linnet.include.linux.errno import (
     EAFNOSUPPORT,
     EBADF,
     ECONNABORTED,
+    EFAULT,
     EINTR,
     EINVAL,
     ENOIOCTLCMD,
@@ -29,6 +32,7 @@ from linnet.include.linux.errno import (
     EOPNOTSUPP,
     ERESTARTSYS,
 )
+from linnet.include.linux.inet import IPPROTO_TCP
 from linnet.include.linux.sched import Process
 from linnet.include.linux.socket import (
     AF_INET,
@@ -37,12 +41,14 @@ from linnet.include.linux.socket import (
     FIONBIO,
     MSG_CMSG_CLOEXEC,
     MSG_DONTWAIT,
+    MSG_MORE,
     SOCK_CLOEXEC,
     SOCK_MAX,
     SOCK_NONBLOCK,
     SOCK_PACKET,
     SOCK_TYPE_MASK,
     SOL_SOCKET,
+    BadAddress,
     Msghdr,
     Sockaddr,
 )
@@ -51,7 +57,10 @@ from linnet.include.net.sock import NetProtoFamily, OptResult, Socket, sock_net
 from linnet.include.trace.events.sock import trace_sock_recv_length, trace_sock_send_length
 from linnet.kernel.eventpoll import EpollEvent, epoll_create1, epoll_ctl, epoll_wait
 from linnet.kernel.file import FD_CLOEXEC, O_APPEND, O_ASYNC, O_NONBLOCK, File, FileOperations, fput
+from linnet.kernel.pipe import get_pipe_info, pipe_get_size, pipe_set_size
+from linnet.kernel.pipe_fs_i import PipeInodeInfo, pipe_consume
 from linnet.kernel.select import PollFd, PollTable, do_poll, do_select
+from linnet.kernel.splice import SPLICE_F_MORE
 from linnet.net.core.sock_opts import sock_getsockopt, sock_setsockopt
 from linnet.net.sockfs import free_file, sock_alloc, sock_alloc_file, sock_release
 
@@ -61,6 +70,8 @@ F_SETFD: Final = 2
 F_GETFL: Final = 3
 F_SETFL: Final = 4
 F_DUPFD_CLOEXEC: Final = 1030
+F_SETPIPE_SZ: Final = 1031
+F_GETPIPE_SZ: Final = 1032
 SETFL_MASK: Final = O_APPEND | O_NONBLOCK | O_ASYNC
 FIONCLEX: Final = 0x5450
 FIOCLEX: Final = 0x5451
@@ -124,6 +135,29 @@ def sock_write_iter(file: File, data: bytes) -> int:
     return sock_sendmsg(sock, Msghdr(data, MSG_DONTWAIT if (file.f_flags & O_NONBLOCK) != 0 else 0))
 
 
+def splice_to_socket(pipe: PipeInodeInfo, file: File, length: i64, flags: int) -> i64:
+    """Send up to `length` bytes of a pipe: how many, or a negative errno. With SPLICE_F_MORE, or with more in the pipe, the last
+    partial segment waits.  Linux: fs/splice.c.
+    """
+    sock = file.private_data
+    assert isinstance(sock, Socket)
+    parts: list[bytes] = []
+    size: i64 = 0
+    more = (flags & SPLICE_F_MORE) != 0
+    for buf in pipe.bufs:
+        if size == length:
+            more = True
+            break
+        data = buf.take(length - size)
+        parts.append(data)
+        size += len(data)
+    msg = Msghdr(parts[0] if len(parts) == 1 else b''.join(parts), file_dontwait(file) | (MSG_MORE if more else 0))
+    ret: i64 = sock_sendmsg(sock, msg)
+    if ret > 0:
+        pipe_consume(pipe, ret)
+    return ret
+
+
 class SocketFileOps(FileOperations):
     """Linux: socket_file_ops."""
 
@@ -142,6 +176,23 @@ class SocketFileOps(FileOperations):
     def ioctl(self, file: File, cmd: int, arg: object) -> int | object:
         """See sock_ioctl."""
         return sock_ioctl(file, cmd, arg if isinstance(arg, int) else 0)
+
+    def splice_read(self, file: File, pos: i64, pipe: PipeInodeInfo, length: i64, flags: int) -> i64:
+        """Linux: net/socket.c, sock_splice_read."""
+        sock = file.private_data
+        assert isinstance(sock, Socket)
+        ret = sock.ops.splice_read(sock, pipe, length, (file.f_flags & O_NONBLOCK) != 0)
+        return super().splice_read(file, pos, pipe, length, flags) if ret == -EOPNOTSUPP else ret
+
+    def splice_write(self, pipe: PipeInodeInfo, file: File, pos: i64, length: i64, flags: int) -> i64:
+        """See splice_to_socket."""
+        return splice_to_socket(pipe, file, length, flags)
+
+    def splice_eof(self, file: File) -> None:
+        """Linux: net/socket.c, sock_splice_eof."""
+        sock = file.private_data
+        assert isinstance(sock, Socket)
+        sock.ops.splice_eof(sock)
 
     def release(self, file: File) -> int:
         """See sock_close."""
@@ -423,22 +474,33 @@ def call_trace_sock_send_length(sock: Socket, ret: int, flags: int) -> None:
 
 def sock_sendmsg(sock: Socket, msg: Msghdr) -> int:
     """Send msg: bytes taken or a negative errno.  Linux: net/socket.c, __sock_sendmsg."""
-    ret = sock.ops.sendmsg(sock, msg, len(msg.data))
     sk = sock.sk
+    if msg.fault != 0 and (sk is None or sk.sk_protocol != IPPROTO_TCP):
+        return -EFAULT  # TCP finds out when it copies; the others look at the buffer first
+    ret = sock.ops.sendmsg(sock, msg, len(msg.data) + int(msg.fault))
     if sk is not None and sock_net(sk).trace.enabled:
         call_trace_sock_send_length(sock, ret, 0)
     return ret
 
 
-def __sys_sendto(sock: Socket, data: bytes, flags: int, addr: Sockaddr | None) -> int:
+def message(data: bytes | BadAddress, flags: int) -> Msghdr:
+    """The message that a buffer of the program is."""
+    if isinstance(data, BadAddress):
+        msg = Msghdr(b'', flags)
+        msg.fault = data.size
+        return msg
+    return Msghdr(data, flags)
+
+
+def __sys_sendto(sock: Socket, data: bytes | BadAddress, flags: int, addr: Sockaddr | None) -> int:
     """Linux: net/socket.c."""
-    msg = Msghdr(data, flags)
+    msg = message(data, flags)
     msg.msg_name = addr
     return sock_sendmsg(sock, msg)
 
 
-def sys_sendto(current: Process, fd: int, data: bytes, flags: int = 0, addr: Sockaddr | None = None) -> int:
-    """sendto(2): how many bytes were taken. data is shared, not copied.  Linux: net/socket.c."""
+def sys_sendto(current: Process, fd: int, data: bytes | BadAddress, flags: int = 0, addr: Sockaddr | None = None) -> int:
+    """sendto(2): how many bytes were taken. data is shared, not copied; a BadAddress is OSError EFAULT.  Linux: net/socket.c."""
     file = sockfd_lookup(current, fd)
     try:
         ret = __sys_sendto(sock_from_file(file), data, flags | file_dontwait(file), addr)
@@ -449,7 +511,7 @@ def sys_sendto(current: Process, fd: int, data: bytes, flags: int = 0, addr: Soc
     return ret
 
 
-def sys_send(current: Process, fd: int, data: bytes, flags: int = 0) -> int:
+def sys_send(current: Process, fd: int, data: bytes | BadAddress, flags: int = 0) -> int:
     """send(2).  Linux: net/socket.c."""
     return sys_sendto(current, fd, data, flags, None)
 
@@ -491,6 +553,8 @@ def sock_recvmsg(sock: Socket, msg: Msghdr, size: int, flags: int) -> int:
     """Receive up to size bytes into msg: how many, or a negative errno.  Linux: net/socket.c."""
     ret = sock.ops.recvmsg(sock, msg, size, flags)
     sk = sock.sk
+    if msg.fault != 0 and ret > 0 and (sk is None or sk.sk_protocol != IPPROTO_TCP):
+        ret = -EFAULT  # what was taken is lost
     if sk is not None and sock_net(sk).trace.enabled:
         call_trace_sock_recv_length(sock, ret, flags)
     return ret
@@ -501,10 +565,12 @@ def __sys_recvfrom(sock: Socket, msg: Msghdr, size: int, flags: int) -> int:
     return sock_recvmsg(sock, msg, size, flags)
 
 
-def sys_recvfrom(current: Process, fd: int, size: int, flags: int = 0) -> tuple[bytes, Sockaddr | None]:
+def sys_recvfrom(current: Process, fd: int, size: int | BadAddress, flags: int = 0) -> tuple[bytes, Sockaddr | None]:
     """recvfrom(2): up to size bytes, and who sent them (None where the protocol does not say).  Linux: net/socket.c."""
     file = sockfd_lookup(current, fd)
     msg = Msghdr()
+    if isinstance(size, BadAddress):
+        size = msg.fault = size.size
     try:
         ret = __sys_recvfrom(sock_from_file(file), msg, size, flags | file_dontwait(file))
     finally:
@@ -514,7 +580,7 @@ def sys_recvfrom(current: Process, fd: int, size: int, flags: int = 0) -> tuple[
     return received(msg), msg.msg_name
 
 
-def sys_recv(current: Process, fd: int, size: int, flags: int = 0) -> bytes:
+def sys_recv(current: Process, fd: int, size: int | BadAddress, flags: int = 0) -> bytes:
     """recv(2): up to size bytes; b'' at the end of a stream.  Linux: net/socket.c."""
     return sys_recvfrom(current, fd, size, flags)[0]
 
@@ -639,14 +705,33 @@ def sys_dup2(current: Process, fd: int, new: int) -> int:
     return got
 
 
-def sys_read(current: Process, fd: int, count: int) -> bytes:
+def bad_read(file: File, bad: BadAddress) -> int:
+    """What a read into a bad address gives: a negative errno, or 0 at the end."""
+    sock = file.private_data
+    if isinstance(sock, Socket):
+        msg = Msghdr()
+        msg.fault = bad.size
+        return sock_recvmsg(sock, msg, bad.size, file_dontwait(file))
+    data = file.f_op.read(file, 1)  # what it would have copied is lost
+    if isinstance(data, int):
+        return data
+    return -EFAULT if len(data) != 0 else 0
+
+
+def sys_read(current: Process, fd: int, count: int | BadAddress) -> bytes:
     """read(2).  Linux: fs/read_write.c."""
     file = current.files.fget(fd)
     if file is None:
         fail(-EBADF)
     note_caller(file, current)
+    data: bytes | int = b''
     try:
-        data = file.f_op.read(file, count)
+        if isinstance(count, BadAddress):
+            err = bad_read(file, count)
+            if err < 0:
+                data = err
+        else:
+            data = file.f_op.read(file, count)
     finally:
         fput(file)
     if isinstance(data, int):
@@ -654,14 +739,20 @@ def sys_read(current: Process, fd: int, count: int) -> bytes:
     return data
 
 
-def sys_write(current: Process, fd: int, data: bytes) -> int:
+def bad_write(file: File, bad: BadAddress) -> int:
+    """What a write from a bad address gives: a negative errno."""
+    sock = file.private_data
+    return sock_sendmsg(sock, message(bad, file_dontwait(file))) if isinstance(sock, Socket) else -EFAULT
+
+
+def sys_write(current: Process, fd: int, data: bytes | BadAddress) -> int:
     """write(2).  Linux: fs/read_write.c."""
     file = current.files.fget(fd)
     if file is None:
         fail(-EBADF)
     note_caller(file, current)
     try:
-        ret = file.f_op.write(file, data)
+        ret = bad_write(file, data) if isinstance(data, BadAddress) else file.f_op.write(file, data)
     finally:
         fput(file)
     if ret < 0:
@@ -698,7 +789,7 @@ def sys_ioctl(current: Process, fd: int, cmd: int, arg: int = 0) -> int:
 
 
 def sys_fcntl(current: Process, fd: int, cmd: int, arg: int = 0) -> int:
-    """fcntl(2): F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL (O_NONBLOCK, O_APPEND, O_ASYNC).
+    """fcntl(2): F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL (O_NONBLOCK, O_APPEND, O_ASYNC), F_[GS]ETPIPE_SZ.
 
     Linux: fs/fcntl.c.
     """
@@ -722,6 +813,14 @@ def sys_fcntl(current: Process, fd: int, cmd: int, arg: int = 0) -> int:
         if new < 0:
             fail(new)
         return new
+    if cmd == F_SETPIPE_SZ or cmd == F_GETPIPE_SZ:
+        pipe = get_pipe_info(file)
+        if pipe is None:
+            fail(-EBADF)
+        size = pipe_get_size(pipe) if cmd == F_GETPIPE_SZ else pipe_set_size(pipe, arg, current.privileged)
+        if size < 0:
+            fail(size)
+        return size
     fail(-EINVAL)
 
 

@@ -135,6 +135,17 @@ FIONREAD: Final = 0x541B
 FIONBIO: Final = 0x5421
 
 
+class BadAddress:
+    """A program's buffer of `size` bytes that it cannot touch; Linux finds out when it copies: EFAULT."""
+
+    def __init__(self, size: int) -> None:
+        self.size: int = size
+
+    def __len__(self) -> int:
+        """The size that the program said."""
+        return self.size
+
+
 class Sockaddr:
     """An address as a program hands it over: family; and for AF_INET the address (u32) and port (u16) in host order."""
 
@@ -158,7 +169,7 @@ class Msghdr:
 
     Sending: `data` is the whole message (the iovec gathered at the border), `offset` what the protocol took so far; iov_lens
     are the iovec's sizes where that matters (MSG_ZEROCOPY), msg_ubuf who must hear when data is free again, tsflags the
-    SOF_TIMESTAMPING_* of this send.
+    SOF_TIMESTAMPING_* of this send. fault: the program's buffer (of so many bytes) cannot be touched.
     Receiving: the protocol appends to `chunks`; `copied` counts their bytes. msg_name is the peer, or None.
     """
 
@@ -170,6 +181,7 @@ class Msghdr:
         self.iov_lens: list[int] = []
         self.msg_ubuf: UbufInfo | None = None
         self.tsflags: i64 = 0
+        self.fault: i64 = 0
         self.offset: i64 = 0
         self.chunks: list[bytes] = []
         self.copied: i64 = 0

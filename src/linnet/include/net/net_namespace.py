@@ -16,6 +16,7 @@ from linnet.include.linux.notifier import NotifierBlock
 from linnet.include.net.netns.ipv4 import NetnsCore, NetnsIpv4
 from linnet.include.net.snmp import NetnsMib
 from linnet.kernel.clock import Clock
+from linnet.kernel.ramfs import Ramfs
 from linnet.kernel.random import Random
 from linnet.kernel.sched import Scheduler
 from linnet.kernel.slab import KmemCache, SlabRegistry
@@ -77,6 +78,7 @@ class Net:
         self.netdev_chain: list[NotifierBlock] = []  # devices up, down, changed
         self.inetaddr_chain: list[NotifierBlock] = []  # addresses given and taken
         self.hash_mix: i64 = 0
+        self.fs: Ramfs = Ramfs()  # the host's files
         world.nets.append(self)
 
 

@@ -16,6 +16,7 @@ from linnet.include.linux.errno import EOPNOTSUPP
 from linnet.include.linux.skbuff import SkBuff, SkBuffHead
 from linnet.include.linux.socket import SOCK_STREAM, Msghdr, Sockaddr
 from linnet.kernel.file import File
+from linnet.kernel.pipe_fs_i import PipeInodeInfo
 from linnet.kernel.select import PollTable
 from linnet.kernel.slab import KmemCache
 from linnet.kernel.timer import TimerList
@@ -128,6 +129,14 @@ class ProtoOps:
     def sendmsg(self, sock: Socket, msg: Msghdr, size: int) -> int:
         """Bytes sent, or a negative errno."""
         return -EOPNOTSUPP
+
+    def splice_read(self, sock: Socket, pipe: PipeInodeInfo, length: i64, nonblock: bool) -> i64:
+        """Move received bytes into a pipe by reference: how many, or a negative errno. -EOPNOTSUPP: by recvmsg, then."""
+        return -EOPNOTSUPP
+
+    def splice_eof(self, sock: Socket) -> None:
+        """What more was announced for (MSG_MORE) does not come."""
+        return
 
     def recvmsg(self, sock: Socket, msg: Msghdr, size: int, flags: int) -> int:
         """Bytes received into msg, or a negative errno."""

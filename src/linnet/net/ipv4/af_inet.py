@@ -91,6 +91,7 @@ from linnet.include.net.tcp_states import (
     TCPF_SYN_SENT,
 )
 from linnet.kernel.file import O_NONBLOCK, File
+from linnet.kernel.pipe_fs_i import PipeInodeInfo
 from linnet.kernel.select import PollTable
 from linnet.net.core.datagram import datagram_poll
 from linnet.net.core.dev import dev_add_pack
@@ -123,6 +124,7 @@ from linnet.net.ipv4.tcp import tcp_poll
 from linnet.net.ipv4.tcp_fastopen import tcp_fastopen_listen
 from linnet.net.ipv4.tcp_ipv4 import tcp_v4_init
 from linnet.net.ipv4.tcp_offload import tcpv4_offload_init
+from linnet.net.ipv4.tcp_splice import tcp_splice_eof, tcp_splice_read
 from linnet.net.ipv4.udp import udp_init, udp_poll
 
 ETH_P_IP: Final = 0x0800
@@ -504,6 +506,14 @@ class InetDgramOps(InetSockrawOps):
 
 class InetStreamOps(InetSockrawOps):
     """Linux: inet_stream_ops: TCP."""
+
+    def splice_read(self, sock: Socket, pipe: PipeInodeInfo, length: i64, nonblock: bool) -> i64:
+        """See tcp_splice_read."""
+        return tcp_splice_read(sock_sk(sock), pipe, length, nonblock)
+
+    def splice_eof(self, sock: Socket) -> None:
+        """See tcp_splice_eof."""
+        tcp_splice_eof(sock_sk(sock))
 
     def connect(self, sock: Socket, uaddr: Sockaddr, flags: int) -> int:
         """See inet_stream_connect."""

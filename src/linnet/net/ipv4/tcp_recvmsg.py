@@ -12,7 +12,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EAGAIN, EINVAL, ENOTCONN
+from linnet.include.linux.errno import EAGAIN, EFAULT, EINVAL, ENOTCONN
 from linnet.include.linux.skbuff import SkBuff, __skb_unlink
 from linnet.include.linux.socket import (
     MSG_DONTWAIT,
@@ -247,6 +247,9 @@ def tcp_recvmsg_locked(sk: TcpSock, msg: Msghdr, length: i64, nonblock: bool, fl
             if (skb.tcp_flags & TCPHDR_SYN) != 0:
                 offset -= 1
             if offset < skb.len:
+                if msg.fault != 0 and (flags & MSG_TRUNC) == 0:
+                    copied = -EFAULT
+                    break
                 used = tcp_recv_copy(sk, skb, msg, length, flags, st)
                 copied += used
                 length -= used

@@ -13,7 +13,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EAGAIN, EALREADY, EINPROGRESS, EINVAL, ENOBUFS, EOPNOTSUPP, EPIPE
+from linnet.include.linux.errno import EAGAIN, EALREADY, EFAULT, EINPROGRESS, EINVAL, ENOBUFS, EOPNOTSUPP, EPIPE
 from linnet.include.linux.net_tstamp import SOF_TIMESTAMPING_TX_RECORD_MASK
 from linnet.include.linux.skbuff import SkbFrag, SkBuff, __skb_unlink
 from linnet.include.linux.socket import (
@@ -369,6 +369,26 @@ def tcp_sendmsg_zerocopy(sk: TcpSock, msg: Msghdr, size: i64) -> i64:
     return ret
 
 
+def tcp_sendmsg_fault(sk: TcpSock, msg: Msghdr) -> i64:
+    """The program's buffer cannot be touched. That shows when it is copied: after all that stands in the way of sending.
+
+    Linux: net/ipv4/tcp.c, tcp_sendmsg_locked at do_fault.
+    """
+    flags = msg.msg_flags
+    if (flags & MSG_FASTOPEN) != 0:
+        return -EFAULT
+    timeo = tcp_send_wait_connected(sk, sock_sndtimeo(sk, (flags & MSG_DONTWAIT) != 0))
+    if timeo < 0:
+        return tcp_send_failed(sk, flags, timeo)
+    while sk.sk_err == 0 and (sk.sk_shutdown & SEND_SHUTDOWN) == 0:
+        if tcp_stream_memory_free(sk, 0):
+            return tcp_send_failed(sk, flags, -EFAULT)
+        timeo = sk_stream_wait_memory(sk, timeo)
+        if timeo < 0:
+            return tcp_send_failed(sk, flags, timeo)
+    return tcp_send_failed(sk, flags, -EPIPE)
+
+
 def tcp_sendmsg(sk: Sock, msg: Msghdr, size: int) -> int:
     """Send msg.data. Bytes taken, or a negative errno.  Linux: net/ipv4/tcp.c."""
     tp = tcp_sk(sk)
@@ -378,7 +398,9 @@ def tcp_sendmsg(sk: Sock, msg: Msghdr, size: int) -> int:
     if len(msg.msg_control) != 0:
         ret = tcp_sendmsg_cmsg(tp, msg)
     if ret == 0:
-        if (msg.msg_flags & MSG_ZEROCOPY) != 0 and size != 0 and (tp.sk_flags & SOCK_ZEROCOPY) != 0:
+        if msg.fault != 0:
+            ret = tcp_sendmsg_fault(tp, msg)
+        elif (msg.msg_flags & MSG_ZEROCOPY) != 0 and size != 0 and (tp.sk_flags & SOCK_ZEROCOPY) != 0:
             ret = tcp_sendmsg_zerocopy(tp, msg, size)
         else:
             ret = tcp_sendmsg_locked(tp, msg, size)

@@ -19,6 +19,7 @@ from linnet.include.linux.errno import (
     EAFNOSUPPORT,
     EAGAIN,
     EDESTADDRREQ,
+    EFAULT,
     EINVAL,
     EMSGSIZE,
     ENETUNREACH,
@@ -502,6 +503,13 @@ def udp_recvmsg(sk: Sock, msg: Msghdr, length: int, nonblock: bool, flags: int) 
     copied: i64 = length if length < ulen - box.off else ulen - box.off
     if copied < ulen - box.off:
         msg.msg_flags |= MSG_TRUNC
+    if msg.fault != 0 and copied > 0:
+        # the datagram is lost
+        if not peeking:
+            sk.sk_drops += 1
+            NET_INC_STATS(sock_net(sk), UDP_MIB_INERRORS)
+        kfree_skb(skb)
+        return -EFAULT
     skb_copy_datagram_msg(skb, box.off, msg, copied)
     if not peeking:
         NET_INC_STATS(sock_net(sk), UDP_MIB_INDATAGRAMS)
