@@ -6,7 +6,9 @@ from __future__ import annotations
 import os
 import random
 import secrets
+import sys
 import uuid
+from pathlib import Path
 from typing import Any
 
 from linnet import Lab
@@ -55,3 +57,32 @@ def test_the_world_leaves_the_generators_as_they_were() -> None:
         state = generator.getstate()
         numbers(3)
         assert generator.getstate() == state
+
+
+def test_an_import_shifts_nothing(tmp_path: Path) -> None:
+    """Whether a program imports a module or finds it imported."""
+    (tmp_path / 'linnet_draws.py').write_text(
+        'import os, random\nrng, token = random.Random(), os.urandom(8)\nseeded = random.Random(1)\n'
+    )
+
+    def run() -> list[Any]:
+        out: list[Any] = []
+
+        def program() -> None:
+            import linnet_draws  # type: ignore[import-not-found]
+
+            out.extend([linnet_draws.rng.random(), linnet_draws.token, random.random(), random.Random().random(), os.urandom(8)])
+
+        with Lab(seed=5) as lab:
+            lab.host('h').spawn(program)
+            lab.run()
+        return out
+
+    sys.path.insert(0, str(tmp_path))
+    try:
+        first = run()
+        assert 'linnet_draws' in sys.modules
+        assert first == run()
+    finally:
+        sys.path.remove(str(tmp_path))
+        sys.modules.pop('linnet_draws', None)

@@ -276,3 +276,48 @@ def test_the_threads_of_a_daemon_program_hold_nothing_up() -> None:
         host.spawn(time.sleep, 2)
         assert lab.run() == 2
     assert out == ['worked']
+
+
+LOCAL = threading.local()
+
+
+class Counted(threading.local):
+    """Made anew for each thread."""
+
+    def __init__(self) -> None:
+        self.values: list[int] = []
+
+
+COUNTED = Counted()
+
+
+def test_thread_locals() -> None:
+    """Of a thread of a program, not of the one thread that runs the world."""
+    LOCAL.name = 'outside'
+    COUNTED.values.append(0)
+    out: list[Any] = []
+
+    def work(i: int) -> None:
+        own = threading.local()
+        own.name = LOCAL.name = i
+        COUNTED.values.append(i)
+        time.sleep(1)
+        out.append((own.name, LOCAL.name, COUNTED.values))
+
+    def program(i: int) -> None:
+        out.append(hasattr(LOCAL, 'name'))
+        others = [threading.Thread(target=work, args=(10 * i + j,)) for j in range(3)]
+        for other in others:
+            other.start()
+        work(10 * i + 3)
+        for other in others:
+            other.join()
+
+    with Lab() as lab:
+        for i in (1, 2):
+            lab.host(f'h{i}').spawn(program, i)
+        lab.run()
+    numbers = [10, 11, 12, 13, 20, 21, 22, 23]
+    assert sorted(out, key=str) == sorted([False, False, *[(n, n, [n]) for n in numbers]], key=str)
+    assert LOCAL.name == 'outside'
+    assert COUNTED.values == [0]

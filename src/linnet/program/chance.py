@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,18 +20,36 @@ unseeded: WeakKeyDictionary[random.Random, int] = WeakKeyDictionary()  # -> its 
 original_seed: Callable[..., None] = random.Random.seed
 
 
+def importing() -> bool:
+    """Is the caller part of a module that is being imported? What such a module draws it keeps, and whether a program
+    imports it or finds it imported must make no difference to the program's later numbers.
+    """
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frame = frame.f_back
+        if frame.f_code.co_filename == '<frozen importlib._bootstrap>':
+            return True
+    return False
+
+
 def seed(self: random.Random, a: Any = None, version: int = 2) -> None:
     """random.Random.seed: notes those that are to be seeded by the system; within a program the world does that."""
+    inside = current_task() is not None
+    if a is None and inside and not importing():
+        a = int.from_bytes(os.urandom(32), 'big')
+    original_seed(self, a, version)
     if a is not None:
         unseeded.pop(self, None)
-    elif current_task() is not None:
-        a = int.from_bytes(os.urandom(32), 'big')
     elif self not in unseeded:
         unseeded[self] = max(unseeded.values(), default=0) + 1
-    original_seed(self, a, version)
+        if inside and active:
+            active[-1].begin(self, unseeded[self])
 
 
 setattr(random.Random, 'seed', seed)  # noqa: B010
+
+
+active: list[Chance] = []  # of the worlds that run
 
 
 class Chance:
@@ -44,11 +63,16 @@ class Chance:
     def put(self) -> None:
         """The world begins to run, or goes on."""
         for generator, number in [(random._inst, 0), *unseeded.items()]:
-            self.outside.append((generator, generator.getstate()))
-            if generator in self.inside:
-                generator.setstate(self.inside[generator])
-            else:
-                original_seed(generator, self.seed if number == 0 else f'{self.seed} {number}')
+            self.begin(generator, number)
+        active.append(self)
+
+    def begin(self, generator: random.Random, number: int) -> None:
+        """From now on it gives the world's numbers."""
+        self.outside.append((generator, generator.getstate()))
+        if generator in self.inside:
+            generator.setstate(self.inside[generator])
+        else:
+            original_seed(generator, self.seed if number == 0 else f'{self.seed} {number}')
 
     def take(self) -> None:
         """The world stands still."""
@@ -56,3 +80,4 @@ class Chance:
             self.inside[generator] = generator.getstate()
             generator.setstate(state)
         self.outside.clear()
+        active.remove(self)

@@ -28,7 +28,7 @@ from typing import Any
 
 from linnet.kernel.file import O_NONBLOCK
 from linnet.net import socket as syscalls
-from linnet.program import clocks, names, polling, processes, runtime, sockets, threads, tls
+from linnet.program import chance, clocks, names, polling, processes, runtime, sockets, threads, tls
 from linnet.program.runtime import FIRST_FD, current_program, current_task
 
 replaced: dict[int, tuple[Any, Any]] = {}  # id(original) -> (original, dispatcher)
@@ -128,7 +128,17 @@ def _get_blocking(fd: int) -> bool:
 
 
 def _urandom(n: int) -> bytes:
-    return bytes(current_program().net.random.bytes(n))
+    program = current_program()
+    return bytes((program.import_random if chance.importing() else program.random).bytes(n))
+
+
+def _sendfile(out_fd: int, in_fd: int, offset: int | None, count: int) -> int:
+    """A regular file's bytes into a socket; without an offset the file's own position moves."""
+    at = os.lseek(in_fd, 0, os.SEEK_CUR) if offset is None else offset
+    sent = _write(out_fd, os.pread(in_fd, count, at)) if count else 0
+    if offset is None:
+        os.lseek(in_fd, at + sent, os.SEEK_SET)
+    return sent
 
 
 def _set_running_loop(loop: Any) -> None:
@@ -186,6 +196,7 @@ def _install_sockets() -> None:
     _put(os, 'close', _on_fd(_close, os.close))
     _put(os, 'read', _on_fd(_read, os.read))
     _put(os, 'write', _on_fd(_write, os.write))
+    _put(os, 'sendfile', _on_fd(_sendfile, os.sendfile))
     _put(os, 'pipe', _pipe(sockets.pipe, os.pipe))
     _put(os, 'pipe2', _pipe(sockets.pipe, os.pipe2))
     _put(os, 'set_blocking', _on_fd(_set_blocking, os.set_blocking))

@@ -32,6 +32,7 @@ from linnet.kernel.sched import MAX_SCHEDULE_TIMEOUT, SwitchHook, Task, join
 from linnet.net.socket import sys_close, sys_write
 from linnet.program.environ import Environ
 from linnet.program.hosts import HostTable
+from linnet.program.locals import REACHABLE, Locals
 from linnet.program.signals import Signals
 
 FIRST_FD = 1 << 20  # descriptors of simulated programs start here, out of the way of the machine's own
@@ -120,6 +121,8 @@ class Program(Process):
         self.modules_main: ModuleType | None = None  # its sys.modules['__main__']; None: as outside
         self.path: list[str] | None = None  # its sys.path; None: as outside
         self.environ = Environ({})
+        self.random = net.random.fork(f'program {pid}')  # its os.urandom: what it draws shifts nothing in the stack
+        self.import_random = net.random.fork(f'imports {pid}')
         self.main_thread: threading.Thread = MainThread()
         self.signals = Signals(runtime.world.clock, self._end, self._wake)
         self.check = True
@@ -207,6 +210,7 @@ class Runtime(SwitchHook):
         self.names = HostTable()
         self.states: dict[int, TaskState] = {}
         self.outside = TaskState()
+        self.locals = Locals() if REACHABLE else None
         self.real: tuple[TextIO, TextIO, list[str]] = (sys.stdout, sys.stderr, sys.argv)
         self.real_main = sys.modules['__main__']
         self.real_environ = os.environ
@@ -255,6 +259,8 @@ class Runtime(SwitchHook):
             if task in program.awaited:
                 program.awaited.remove(task)
             self.states.pop(task.pid, None)
+            if self.locals is not None:
+                self.locals.forget(task.pid)
             threading._active.pop(ident_of(task), None)  # type: ignore[attr-defined]  # a dummy Thread, if one was made
 
     def _main(self, program: Program, fn: Callable[[], object]) -> None:
@@ -323,7 +329,7 @@ class Runtime(SwitchHook):
 
     def _exit(self, program: Program) -> None:
         """What exit() does: end the other threads and close the descriptors."""
-        self.restore()
+        self._show(None)
         program.exited = program.silent = True
         program.signals.close()
         self._show(program)
@@ -349,6 +355,8 @@ class Runtime(SwitchHook):
         if state is not None:
             self.outside.take()
             state.put()
+        if self.locals is not None:
+            self.locals.show(task.pid)
         program = task.process
         if program is not self.view:
             self._show(program if isinstance(program, Program) else None)
@@ -386,6 +394,8 @@ class Runtime(SwitchHook):
     def restore(self) -> None:
         """The world stands still: `sys` is again as its owner left it."""
         self._show(None)
+        if self.locals is not None:
+            self.locals.show(None)
 
     def _show(self, program: Program | None) -> None:
         """Put away what `sys` held for the program before, and put in place what this one has.
