@@ -3,7 +3,8 @@
 
 The generators that nobody seeded are the world's while it runs: the one behind random.random(), those that a program makes,
 and those that a module made when it was imported (aiohttp masks its web sockets' frames with one). Whoever gave a seed wants
-what follows from it, and gets it. A module that made its generator before linnet was imported is not seen.
+what follows from it, and gets it. A generator that a module made before linnet was imported is not seen, but for those that
+imports.py knows of.
 """
 from __future__ import annotations
 
@@ -41,9 +42,15 @@ def seed(self: random.Random, a: Any = None, version: int = 2) -> None:
     if a is not None:
         unseeded.pop(self, None)
     elif self not in unseeded:
-        unseeded[self] = max(unseeded.values(), default=0) + 1
+        track(self)
         if inside and active:
             active[-1].begin(self, unseeded[self])
+
+
+def track(generator: random.Random) -> None:
+    """Nobody seeded this one."""
+    if generator not in unseeded:
+        unseeded[generator] = max(unseeded.values(), default=0) + 1
 
 
 setattr(random.Random, 'seed', seed)  # noqa: B010

@@ -28,7 +28,7 @@ from typing import Any
 
 from linnet.kernel.file import O_NONBLOCK
 from linnet.net import socket as syscalls
-from linnet.program import chance, clocks, names, polling, processes, runtime, sockets, threads, tls
+from linnet.program import chance, clocks, imports, names, polling, processes, runtime, sockets, threads, tls
 from linnet.program.runtime import FIRST_FD, current_program, current_task
 
 replaced: dict[int, tuple[Any, Any]] = {}  # id(original) -> (original, dispatcher)
@@ -264,7 +264,8 @@ SPARED = ('socket', '_socket', 'time', '_thread', 'linnet', '_pytest.timing')
 
 
 def sweep() -> None:
-    """Replace the names that modules took before install() ran, and the locks that they made."""
+    """Replace the names that modules took before install() ran, and the locks that they made; see to certain modules."""
+    imports.install()
     for module in list(sys.modules.values()):
         table = getattr(module, '__dict__', None)
         name = getattr(module, '__name__', '')

@@ -284,6 +284,10 @@ class Runtime(SwitchHook):
             program.exception = exc
             if not program.check and program.killed is None:
                 traceback.print_exc()
+        except BaseExceptionGroup as group:  # of KeyboardInterrupts alone, as trio raises them
+            if group.split(KeyboardInterrupt)[1] is not None:
+                raise
+            program.exit_code = -signal.SIGINT
         finally:
             if program.killed is not None:
                 program.exit_code = program.killed
