@@ -84,6 +84,10 @@ class InetConnectionSockAfOps:
         """Make the child of a completed handshake, or None where there is no room."""
         raise AssertionError('af_ops of a transport')
 
+    def cookie_check(self, sk: Sock, skb: SkBuff) -> Sock | None:
+        """Does the segment for listener sk bring a SYN cookie back? (In Linux a function of each family.)"""
+        raise AssertionError('a socket belongs to a family')
+
     def mtu_reduced(self, sk: Sock) -> None:
         """The path MTU fell."""
         raise AssertionError('af_ops of a transport')

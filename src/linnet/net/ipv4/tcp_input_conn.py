@@ -2,7 +2,9 @@
 """A SYN comes to a listener: tcp_conn_request makes a request of it, hashes it and sends the SYN-ACK.
 
 It is turned away where the accept queue is full (ListenOverflows) or too many handshakes are open (TCPReqQFullDrop); either
-counts as ListenDrops, and the client will send its SYN again. Above tcp_minisocks, which sizes the window of the SYN-ACK.
+counts as ListenDrops, and the client will send its SYN again. With net.ipv4.tcp_syncookies, as is usual, too many open
+handshakes are no reason to turn it away: it is answered by a cookie and not remembered (syncookies.py). A SYN with data and a
+Fast Open cookie makes the connection at once (tcp_fastopen_serv.py).
 """
 from __future__ import annotations
 
@@ -16,8 +18,14 @@ from linnet.include.net.dropreason import (
     SKB_DROP_REASON_TCP_LISTEN_OVERFLOW,
     SKB_DROP_REASON_TCP_REQQFULL,
 )
+from linnet.include.net.dst import DstEntry
 from linnet.include.net.request_sock import RequestSock, RequestSockOps, TcpFastopenCookie
-from linnet.include.net.snmp import LINUX_MIB_LISTENOVERFLOWS, LINUX_MIB_TCPREQQFULLDROP, NET_INC_STATS
+from linnet.include.net.snmp import (
+    LINUX_MIB_LISTENOVERFLOWS,
+    LINUX_MIB_TCPREQQFULLDOCOOKIES,
+    LINUX_MIB_TCPREQQFULLDROP,
+    NET_INC_STATS,
+)
 from linnet.include.net.sock import sock_net
 from linnet.include.net.tcp import (
     TCP_MSS_DEFAULT,
@@ -36,8 +44,10 @@ from linnet.net.ipv4.inet_connection_sock import (
     inet_csk_reqsk_queue_add,
     inet_csk_reqsk_queue_hash_add,
 )
+from linnet.net.ipv4.syncookies import cookie_v4_init_sequence
 from linnet.net.ipv4.tcp_fastopen_serv import tcp_try_fastopen
-from linnet.net.ipv4.tcp_input_opt import tcp_parse_options
+from linnet.net.ipv4.tcp_input_opt import tcp_clear_options, tcp_parse_options
+from linnet.net.ipv4.tcp_metrics import tcp_peer_is_proven
 from linnet.net.ipv4.tcp_minisocks import tcp_openreq_init_rwin
 
 LINUX_FILE: Final = 'net/ipv4/tcp_input.c'
@@ -100,16 +110,29 @@ def inet_csk_reqsk_queue_is_full(sk: TcpSock) -> bool:
     return sk.icsk_accept_queue.qlen > sk.sk_max_ack_backlog
 
 
-def tcp_synq_overflow(sk: TcpSock) -> bool:
-    """Without SYN cookies a SYN is turned away when the queue is full, or three quarters of tcp_max_syn_backlog are used.
-
-    Part of Linux's tcp_conn_request; net.ipv4.tcp_syncookies 0 has the second limit alone.
-    """
-    ipv4 = sock_net(sk).ipv4
-    if inet_csk_reqsk_queue_is_full(sk):
+def tcp_syn_flood_action(sk: TcpSock) -> bool:
+    """Too many handshakes are open: shall the SYN be answered by a cookie? Else it is dropped.  Linux: net/ipv4/tcp_input.c."""
+    net = sock_net(sk)
+    sk.icsk_accept_queue.synflood_warned = True
+    if net.ipv4.sysctl_tcp_syncookies != 0:
+        NET_INC_STATS(net, LINUX_MIB_TCPREQQFULLDOCOOKIES)
         return True
-    backlog = ipv4.sysctl_tcp_max_syn_backlog
-    return ipv4.sysctl_tcp_syncookies == 0 and backlog - sk.icsk_accept_queue.qlen < (backlog >> 2)
+    NET_INC_STATS(net, LINUX_MIB_TCPREQQFULLDROP)
+    return False
+
+
+def tcp_syn_backlog_short(sk: TcpSock, skb: SkBuff) -> bool:
+    """Without cookies, is the last quarter of tcp_max_syn_backlog begun? It is for peers that are known to exist.
+
+    Part of Linux's tcp_conn_request.
+    """
+    net = sock_net(sk)
+    if net.ipv4.sysctl_tcp_syncookies != 0:
+        return False
+    backlog = net.ipv4.sysctl_tcp_max_syn_backlog
+    if backlog - sk.icsk_accept_queue.qlen >= backlog >> 2:
+        return False
+    return not tcp_peer_is_proven(net, skb.daddr, skb.saddr)
 
 
 def tcp_conn_request(rsk_ops: RequestSockOps, sk: TcpSock, skb: SkBuff) -> int:
@@ -118,22 +141,31 @@ def tcp_conn_request(rsk_ops: RequestSockOps, sk: TcpSock, skb: SkBuff) -> int:
     Linux: net/ipv4/tcp_input.c.
     """
     net = sock_net(sk)
-    isn = skb.tcp_tw_isn
-    if isn == 0 and tcp_synq_overflow(sk):
-        NET_INC_STATS(net, LINUX_MIB_TCPREQQFULLDROP)
-        count_listen_drop(sk)
-        return SKB_DROP_REASON_TCP_REQQFULL
+    isn = skb.tcp_tw_isn  # not 0: a TIME_WAIT sock let it pass, so the peer is real
+    want_cookie = False
+    if isn == 0 and (net.ipv4.sysctl_tcp_syncookies == 2 or inet_csk_reqsk_queue_is_full(sk)):
+        want_cookie = tcp_syn_flood_action(sk)
+        if not want_cookie:
+            count_listen_drop(sk)
+            return SKB_DROP_REASON_TCP_REQQFULL
     if sk_acceptq_is_full(sk):
         NET_INC_STATS(net, LINUX_MIB_LISTENOVERFLOWS)
         count_listen_drop(sk)
         return SKB_DROP_REASON_TCP_LISTEN_OVERFLOW
     req = inet_reqsk_alloc(rsk_ops, sk)
+    req.syncookie = want_cookie
     opt = TcpOptionsReceived()
     opt.mss_clamp = TCP_MSS_DEFAULT
     opt.user_mss = sk.rx_opt.user_mss
     foc = TcpFastopenCookie()
-    opt.foc = foc
+    if not want_cookie:
+        opt.foc = foc
     tcp_parse_options(net, skb, opt, False)
+    if want_cookie and not opt.saw_tstamp:
+        # there is no place to note the options in
+        mss_clamp = opt.mss_clamp
+        tcp_clear_options(opt)
+        opt.mss_clamp = mss_clamp
     opt.tstamp_ok = opt.saw_tstamp
     tcp_openreq_init(req, opt, skb, sk)
     req.no_srccheck = sk.transparent
@@ -146,11 +178,18 @@ def tcp_conn_request(rsk_ops: RequestSockOps, sk: TcpSock, skb: SkBuff) -> int:
         return SKB_DROP_REASON_IP_OUTNOROUTES
     if opt.tstamp_ok:
         req.ts_off = rsk_ops.init_ts_off(sk, skb)
-    if isn == 0:
+    if not want_cookie and isn == 0:
+        if tcp_syn_backlog_short(sk, skb):
+            reqsk_free(req)
+            count_listen_drop(sk)
+            return SKB_DROP_REASON_TCP_REQQFULL
         isn = rsk_ops.init_seq(skb)
     tcp_ecn_create_request(req, skb, sk)
-    req.snt_isn = isn
     req.txhash = net.random.u32() | 1
+    if want_cookie:
+        tcp_conn_cookie(rsk_ops, sk, skb, req, dst, foc)
+        return 0
+    req.snt_isn = isn
     tcp_openreq_init_rwin(req, sk, dst)
     tcp_reqsk_record_syn(sk, req, skb)
     fastopen_sk = tcp_try_fastopen(sk, skb, req, foc, dst)
@@ -162,6 +201,20 @@ def tcp_conn_request(rsk_ops: RequestSockOps, sk: TcpSock, skb: SkBuff) -> int:
         rsk_ops.send_synack(sk, dst, req, foc, skb)
     reqsk_put(req)
     return 0
+
+
+def tcp_conn_cookie(
+    rsk_ops: RequestSockOps, sk: TcpSock, skb: SkBuff, req: RequestSock, dst: DstEntry, foc: TcpFastopenCookie,
+) -> None:
+    """Answer the SYN by a cookie, and forget it. Part of Linux's tcp_conn_request."""
+    cookie = cookie_v4_init_sequence(sk, skb, req.mss)
+    req.snt_isn = cookie.isn
+    req.mss = cookie.mss
+    if not req.tstamp_ok:
+        req.ecn_ok = False
+    tcp_openreq_init_rwin(req, sk, dst)
+    rsk_ops.send_synack(sk, dst, req, foc, skb)
+    reqsk_free(req)
 
 
 def tcp_conn_fastopen(sk: TcpSock, req: RequestSock, child: TcpSock) -> None:

@@ -73,6 +73,7 @@ from linnet.net.ipv4.inet_state import InetSockCb
 from linnet.net.ipv4.ip_options import ip_options_echo
 from linnet.net.ipv4.ip_output_local import ip_build_and_send_pkt, ip_queue_xmit
 from linnet.net.ipv4.route import ip_route_connect, ip_route_newports
+from linnet.net.ipv4.syncookies_check import cookie_v4_check
 from linnet.net.ipv4.tcp import (
     tcp_clear_xmit_timers,
     tcp_done,
@@ -381,6 +382,10 @@ class TcpIpv4AfOps(InetConnectionSockAfOps):
     def syn_recv_sock(self, sk: Sock, skb: SkBuff, req: RequestSock, dst: DstEntry | None) -> Sock | None:
         """See tcp_v4_syn_recv_sock."""
         return tcp_v4_syn_recv_sock(sk, skb, req, dst)
+
+    def cookie_check(self, sk: Sock, skb: SkBuff) -> Sock | None:
+        """See cookie_v4_check."""
+        return cookie_v4_check(TCP_REQUEST_SOCK_OPS, tcp_sk(sk), skb)
 
     def mtu_reduced(self, sk: Sock) -> None:
         """See tcp_v4_mtu_reduced."""

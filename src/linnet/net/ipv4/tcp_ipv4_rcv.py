@@ -227,6 +227,11 @@ def tcp_add_backlog(sk: TcpSock, skb: SkBuff) -> bool:
     return False
 
 
+def tcp_v4_cookie_check(sk: TcpSock, skb: SkBuff) -> Sock | None:
+    """Does the segment bring a SYN cookie back? See cookie_v4_check.  Linux: net/ipv4/tcp_ipv4.c."""
+    return sk.icsk_af_ops.cookie_check(sk, skb)
+
+
 def tcp_v4_do_rcv(sk: Sock, skb: SkBuff) -> int:
     """A segment for a full sock or a listener that nobody works on; owns skb.  Linux: net/ipv4/tcp_ipv4.c."""
     assert isinstance(sk, TcpSock)
@@ -238,6 +243,18 @@ def tcp_v4_do_rcv(sk: Sock, skb: SkBuff) -> int:
             sk.sk_rx_dst = None
         tcp_rcv_established(sk, skb)
         return 0
+    if sk.sk_state == TCP_LISTEN and (skb.tcp_flags & TCPHDR_SYN) == 0:
+        nsk = tcp_v4_cookie_check(sk, skb)
+        if nsk is None:
+            kfree_skb_reason(skb, SKB_DROP_REASON_NOT_SPECIFIED)
+            return 0
+        if nsk is not sk:
+            assert isinstance(nsk, TcpSock)
+            refused = tcp_child_process(sk, nsk, skb)
+            if refused != 0:
+                tcp_v4_send_reset(nsk, skb)
+                kfree_skb_reason(skb, int(refused))
+            return 0
     reason = tcp_rcv_state_process(sk, skb)
     if reason != 0:
         tcp_v4_send_reset(sk, skb)

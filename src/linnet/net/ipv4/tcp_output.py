@@ -86,6 +86,7 @@ from linnet.kernel.softirq import Cpu, open_softirq
 from linnet.net.core.skbuff import alloc_skb, skb_zcopy_set
 from linnet.net.core.sock import sk_forced_mem_schedule, sk_reset_timer, sock_put
 from linnet.net.ipv4.inet_connection_sock import inet_csk_reset_xmit_timer
+from linnet.net.ipv4.syncookies import cookie_init_timestamp
 from linnet.net.ipv4.tcp import (
     TCP_SKB_TRUESIZE,
     sk_stream_alloc_skb,
@@ -330,7 +331,7 @@ def tcp_make_synack(sk: TcpSock, dst: DstEntry, req: RequestSock, foc: TcpFastop
     skb = alloc_skb(net.world, MAX_TCP_HEADER)
     skb.dst = dst
     now = tcp_clock_ns(sk)
-    skb.tstamp = now
+    skb.tstamp = cookie_init_timestamp(req, now) if req.syncookie and req.tstamp_ok else now
     if req.snt_synack < 0:
         req.snt_synack = now
     mss = tcp_mss_clamp(sk, dst.advmss())

@@ -189,6 +189,7 @@ class NetnsIpv4:
         self.tcp_memory_pressure_since: i64 = 0  # ns, while TCP's memory is short
         self.challenge_timestamp: i64 = 0
         self.challenge_count: i64 = 0
+        self.syncookie_secret: list[int] = []  # four words, drawn when the first cookie is sent
         self.tcp_fastopen_ctx: TcpFastopenContext | None = None  # net.ipv4.tcp_fastopen_key; None: none was needed yet
         self.tfo_active_disable_times: i64 = 0  # how often Fast Open met a black hole
         self.tfo_active_disable_stamp: i64 = 0  # jiffies: when it did last
