@@ -8,6 +8,7 @@ from mypy_extensions import i64
 
 from linnet.include.net.inet_connection_sock import InetBind2Bucket, InetBindBucket
 from linnet.include.net.sock import Sock, SockTimer
+from linnet.include.net.tcp_md5sig import TcpMd5sigKey
 
 
 class InetTimewaitSock(Sock):
@@ -31,6 +32,7 @@ class InetTimewaitSock(Sock):
         self.tw_last_oow_ack_time: i64 = 0
         self.tw_priority: i64 = 0
         self.tw_txhash: i64 = 0
+        self.tw_md5_key: TcpMd5sigKey | None = None
 
 
 def inet_twsk(sk: Sock) -> InetTimewaitSock:

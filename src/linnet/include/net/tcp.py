@@ -16,6 +16,7 @@ from linnet.include.linux.socket import Msghdr
 from linnet.include.net.inet_connection_sock import InetConnectionSock
 from linnet.include.net.request_sock import RequestSock, TcpFastopenCookie
 from linnet.include.net.sock import Sock, SockTimer
+from linnet.include.net.tcp_md5sig import TcpMd5sigKey
 
 U32: Final = 0xFFFFFFFF
 MAX_TCP_WINDOW: Final = 32767
@@ -188,6 +189,12 @@ TCP_INFO: Final = 11
 TCP_QUICKACK: Final = 12
 TCP_CONGESTION: Final = 13
 TCP_MD5SIG: Final = 14
+TCP_MD5SIG_EXT: Final = 32
+TCP_MD5SIG_FLAG_PREFIX: Final = 1
+TCP_MD5SIG_FLAG_IFINDEX: Final = 2
+TCP_MD5SIG_MAXKEYLEN: Final = 80
+TCPOLEN_MD5SIG: Final = 18
+TCPOLEN_MD5SIG_ALIGNED: Final = 20
 TCP_THIN_LINEAR_TIMEOUTS: Final = 16
 TCP_THIN_DUPACK: Final = 17
 TCP_USER_TIMEOUT: Final = 18
@@ -408,6 +415,7 @@ class TcpSock(InetConnectionSock):
         self.fastopen_no_cookie: bool = False
         self.fastopen_client_fail: i64 = 0
         self.fastopen_req: TcpFastopenRequest | None = None
+        self.md5sig_info: list[TcpMd5sigKey] | None = None  # None: no key was ever set
         self.fastopen_rsk: RequestSock | None = None  # of a child that exists before its handshake is complete
         self.tlp_retrans: bool = False
         self.tlp_high_seq: i64 = 0

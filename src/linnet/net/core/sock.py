@@ -792,6 +792,15 @@ def sk_setup_caps(sk: Sock, dst: DstEntry) -> None:
         sk.sk_route_caps |= NETIF_F_SG | NETIF_F_HW_CSUM
         sk.sk_gso_max_size = dev.gso_max_size - (MAX_TCP_HEADER + 1)  # Linux: sk_dst_gso_max_size
         sk.sk_gso_max_segs = dev.gso_max_segs if dev.gso_max_segs > 1 else 1
+    else:
+        sk.sk_gso_max_segs = 1
+
+
+def sk_gso_disable(sk: Sock) -> None:
+    """From now on nothing of sk is handed down as a super-segment.  Linux: include/net/sock.h, sk_gso_disable."""
+    sk.sk_route_nocaps |= NETIF_F_GSO | NETIF_F_GSO_SOFTWARE
+    sk.sk_route_caps &= ~(NETIF_F_GSO | NETIF_F_GSO_SOFTWARE)
+    sk.sk_gso_max_segs = 1
 
 
 def sk_set_txhash(sk: Sock) -> None:

@@ -83,6 +83,10 @@ TCP_INFO_TAIL: Final = (
     ('tcpi_bytes_sent', 'Q'), ('tcpi_bytes_retrans', 'Q'), ('tcpi_dsack_dups', 'I'), ('tcpi_reord_seen', 'I'),
     ('tcpi_rcv_ooopack', 'I'), ('tcpi_snd_wnd', 'I'), ('tcpi_rcv_wnd', 'I'), ('tcpi_rehash', 'I'),
     ('tcpi_total_rto', 'H'), ('tcpi_total_rto_recoveries', 'H'), ('tcpi_total_rto_time', 'I'),
+    ('tcpi_received_ce', 'I'), ('tcpi_delivered_e1_bytes', 'I'), ('tcpi_delivered_e0_bytes', 'I'),
+    ('tcpi_delivered_ce_bytes', 'I'), ('tcpi_received_e1_bytes', 'I'), ('tcpi_received_e0_bytes', 'I'),
+    ('tcpi_received_ce_bytes', 'I'),
+    ('tcpi_accecn_fail_mode', 'H'), ('tcpi_accecn_opt_seen', 'H'),
 )
 
 # of SCM_TIMESTAMPING_OPT_STATS, in Linux's order: attribute, member of tcp_info, bytes
@@ -150,14 +154,18 @@ def tcp_info_options(tp: TcpSock) -> int:
     return options
 
 
-def tcp_info_counts(tp: TcpSock, info: dict[str, int]) -> None:
-    """Sizes, rates and counters; a listener has them too."""
+def tcp_info_rates(tp: TcpSock, info: dict[str, int]) -> None:
+    """What a listener has too."""
     rate = int(tp.sk_pacing_rate)
     most = int(tp.sk_max_pacing_rate)
     info['tcpi_pacing_rate'] = RATE_UNLIMITED if rate >= 1 << 62 else rate
     info['tcpi_max_pacing_rate'] = RATE_UNLIMITED if most >= 1 << 62 else most
     info['tcpi_reordering'] = int(tp.reordering)
     info['tcpi_snd_cwnd'] = int(tp.snd_cwnd)
+
+
+def tcp_info_counts(tp: TcpSock, info: dict[str, int]) -> None:
+    """Sizes and counters."""
     info['tcpi_bytes_acked'] = int(tp.bytes_acked)
     info['tcpi_bytes_received'] = int(tp.bytes_received)
     info['tcpi_notsent_bytes'] = max(0, int((tp.write_seq - tp.snd_nxt) & U32))
@@ -176,7 +184,7 @@ def tcp_info_counts(tp: TcpSock, info: dict[str, int]) -> None:
     info['tcpi_reord_seen'] = int(tp.reord_seen)
     info['tcpi_rcv_ooopack'] = int(tp.rcv_ooopack)
     info['tcpi_snd_wnd'] = int(tp.snd_wnd)
-    info['tcpi_rcv_wnd'] = int((tp.rcv_wup + tp.rcv_wnd - tp.rcv_nxt) & U32)
+    info['tcpi_rcv_wnd'] = int(tp.rcv_wnd)
     info['tcpi_rehash'] = int(tp.timeout_rehash)
     info['tcpi_fastopen_client_fail'] = int(tp.fastopen_client_fail)
     info['tcpi_total_rto'] = int(tp.total_rto)
@@ -204,12 +212,17 @@ def tcp_get_info(tp: TcpSock) -> dict[str, int]:
     }
     for name in TCP_INFO_U32:
         info[name] = 0
-    tcp_info_counts(tp, info)
+    for name, _ in TCP_INFO_TAIL:
+        info[name] = 0  # those of accurate ECN, which is not spoken here, stay so
+    info['tcpi_delivery_rate_app_limited'] = 0
+    info['tcpi_fastopen_client_fail'] = 0
+    tcp_info_rates(tp, info)
     if state == TCP_LISTEN:
         # what a listener shows under these names: its accept queue and its limit
         info['tcpi_unacked'] = int(tp.sk_ack_backlog)
         info['tcpi_sacked'] = int(tp.sk_max_ack_backlog)
         return info
+    tcp_info_counts(tp, info)
     info['tcpi_rto'] = int(tp.icsk_rto) * 1000
     info['tcpi_ato'] = int(tp.ack_ato) * 1000
     info['tcpi_snd_mss'] = int(tp.mss_cache)

@@ -43,7 +43,7 @@ from linnet.include.net.snmp import (
     TCP_MIB_RETRANSSEGS,
 )
 from linnet.include.net.sock import SOCK_BINDADDR_LOCK, AcceptResult, OptResult, Proto, Sock, sock_net
-from linnet.include.net.tcp import TCP_MSS_DEFAULT, TcpSock, tcp_sk
+from linnet.include.net.tcp import TCP_MSS_DEFAULT, TCPOLEN_MD5SIG_ALIGNED, TcpSock, tcp_sk
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_SYN_SENT
 from linnet.include.trace.events.tcp import trace_tcp_destroy_sock, trace_tcp_retransmit_synack
 from linnet.kernel.slab import KmemCache
@@ -93,6 +93,7 @@ from linnet.net.ipv4.tcp_input_conn import tcp_conn_request
 from linnet.net.ipv4.tcp_input_cwnd import tcp_initialize_rcv_mss
 from linnet.net.ipv4.tcp_input_data import tcp_purge_ofo_queue
 from linnet.net.ipv4.tcp_ipv4_err import tcp_v4_err, tcp_v4_mtu_reduced
+from linnet.net.ipv4.tcp_ipv4_md5 import tcp_md5_key_copy
 from linnet.net.ipv4.tcp_ipv4_rcv import tcp_v4_do_rcv, tcp_v4_early_demux, tcp_v4_rcv
 from linnet.net.ipv4.tcp_ipv4_reply import skb_net, tcp_v4_reqsk_send_ack, tcp_v4_send_reset
 from linnet.net.ipv4.tcp_minisocks import tcp_create_openreq_child
@@ -222,6 +223,10 @@ def tcp_v4_syn_recv_sock(sk: Sock, skb: SkBuff, req: RequestSock, dst: DstEntry 
     newsk.rcv_tos = skb.tos
     newsk.icsk_ext_hdr_len = len(newsk.inet_opt)
     newsk.inet_id = net.random.u32() & 0xFFFF
+    if sk.md5sig_info is not None:
+        tcp_md5_key_copy(newsk, sk, req.ir_rmt_addr)
+        if newsk.md5sig_info is not None:
+            newsk.tcp_header_len += TCPOLEN_MD5SIG_ALIGNED
     if dst is None:
         dst = inet_csk_route_child_sock(sk, newsk, req)
     if dst is not None:

@@ -75,6 +75,7 @@ from linnet.net.ipv4.inet_hashtables import (
 )
 from linnet.net.ipv4.inet_timewait_sock import inet_twsk_deschedule_put
 from linnet.net.ipv4.tcp_input import tcp_rcv_established, tcp_rcv_state_process
+from linnet.net.ipv4.tcp_ipv4_md5 import tcp_inbound_hash, tcp_md5_needed
 from linnet.net.ipv4.tcp_ipv4_reply import tcp_v4_send_reset, tcp_v4_timewait_ack
 from linnet.net.ipv4.tcp_minisocks import (
     TCP_TW_ACK,
@@ -269,6 +270,23 @@ def tcp_v4_bad_packet(net: Net, skb: SkBuff, reason: i64) -> i64:
     return 0
 
 
+def tcp_v4_inbound_hash_ok(sk: Sock, skb: SkBuff) -> bool:
+    """Is skb signed as it should be? If not, skb and the reference of sk go."""
+    owner = sk.rsk_listener if isinstance(sk, RequestSock) else sk
+    if not isinstance(owner, TcpSock):
+        return True
+    reason = tcp_inbound_hash(owner, skb)
+    if reason == 0:
+        return True
+    sk.sk_drops += 1
+    kfree_skb_reason(skb, reason)
+    if isinstance(sk, RequestSock):
+        reqsk_put(sk)
+    else:
+        sock_put(sk)
+    return False
+
+
 def tcp_v4_rcv(skb: SkBuff) -> i64:
     """A segment from IP, its data at the TCP header; owns skb.  Linux: net/ipv4/tcp_ipv4.c."""
     dev = skb.dev
@@ -295,6 +313,8 @@ def tcp_v4_rcv(skb: SkBuff) -> i64:
         return 0
     if sk.sk_state == TCP_TIME_WAIT:
         return tcp_v4_rcv_time_wait(sk, skb)
+    if tcp_md5_needed(net, skb) and not tcp_v4_inbound_hash_ok(sk, skb):
+        return 0
     if sk.sk_state == TCP_NEW_SYN_RECV:
         return tcp_v4_rcv_request(sk, skb)
     return tcp_v4_rcv_sock(sk, skb)

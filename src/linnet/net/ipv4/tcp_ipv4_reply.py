@@ -21,10 +21,21 @@ from linnet.include.net.request_sock import RequestSock
 from linnet.include.net.route import Rtable
 from linnet.include.net.snmp import NET_INC_STATS, TCP_MIB_OUTRSTS, TCP_MIB_OUTSEGS
 from linnet.include.net.sock import Sock, sock_net
-from linnet.include.net.tcp import TCPHDR_ACK, TCPHDR_FIN, TCPHDR_RST, TCPHDR_SYN, U32
+from linnet.include.net.tcp import TCPHDR_ACK, TCPHDR_FIN, TCPHDR_RST, TCPHDR_SYN, U32, TcpSock, tcp_sk
+from linnet.include.net.tcp_md5sig import TcpMd5sigKey
 from linnet.include.trace.events.tcp import trace_tcp_send_reset
+from linnet.net.ipv4.inet_hashtables import __inet_lookup_listener
 from linnet.net.ipv4.inet_timewait_sock import inet_twsk_put
 from linnet.net.ipv4.ip_output import ip_send_unicast_reply
+from linnet.net.ipv4.tcp_ipv4_md5 import (
+    MD5_AT,
+    MD5_OPTION,
+    tcp_md5_do_lookup,
+    tcp_md5_matches,
+    tcp_md5_needed,
+    tcp_md5_sign,
+    tcp_parse_md5sig_option,
+)
 
 LINUX_FILE: Final = 'net/ipv4/tcp_ipv4.c'
 
@@ -34,6 +45,24 @@ def skb_net(skb: SkBuff) -> Net:
     dev = skb.dev
     assert isinstance(dev, NetDevice)
     return dev.net
+
+
+def tcp_md5_reset_key(net: Net, sk: Sock | None, skb: SkBuff, at: i64) -> TcpMd5sigKey | None:
+    """The key to sign a RST with: the connection's; without one, that of a listener whose key skb is signed with (at byte `at`).
+
+    Linux: net/ipv4/tcp_ipv4.c, tcp_v4_send_reset.
+    """
+    if isinstance(sk, TcpSock):
+        return tcp_md5_do_lookup(sk, skb.saddr)
+    if isinstance(sk, InetTimewaitSock):
+        return sk.tw_md5_key
+    if at < 0:
+        return None
+    listener = __inet_lookup_listener(net, skb.saddr, skb.sport, skb.daddr, skb.dport, skb.skb_iif)
+    if not isinstance(listener, TcpSock):
+        return None
+    key = tcp_md5_do_lookup(listener, skb.saddr)
+    return key if key is not None and tcp_md5_matches(key, skb, at) else None
 
 
 def tcp_v4_send_reset(sk: Sock | None, skb: SkBuff) -> None:
@@ -56,7 +85,15 @@ def tcp_v4_send_reset(sk: Sock | None, skb: SkBuff) -> None:
         ack_seq = skb.end_seq
     net = sock_net(sk) if sk is not None else skb_net(skb)
     trace_tcp_send_reset(sk, skb)
-    header = tcphdr_build(skb.dport, skb.sport, seq, ack_seq, flags, 0, 0, b'')
+    key: TcpMd5sigKey | None = None
+    if tcp_md5_needed(net, skb):
+        at = tcp_parse_md5sig_option(skb.head, skb.transport_header, skb.tcp_doff)
+        key = tcp_md5_reset_key(net, sk, skb, at)
+        if key is None and at >= 0:
+            return  # signed by nobody that we know: no answer
+    header = tcphdr_build(skb.dport, skb.sport, seq, ack_seq, flags, 0, 0, b'' if key is None else MD5_OPTION)
+    if key is not None:
+        header = tcp_md5_sign(header, MD5_AT, key, skb.daddr, skb.saddr, b'')
     ip_send_unicast_reply(net, skb, skb.saddr, skb.daddr, header, sk_tos(sk))
     NET_INC_STATS(net, TCP_MIB_OUTSEGS)
     NET_INC_STATS(net, TCP_MIB_OUTRSTS)
@@ -69,8 +106,9 @@ def sk_tos(sk: Sock | None) -> i64:
     return 0
 
 
-def tcp_v4_send_ack(net: Net, skb: SkBuff, seq: i64, ack: i64, win: i64, tsval: i64, tsecr: i64, tstamp: bool, tos: i64) -> None:
-    """Answer skb with an ACK of these numbers; tstamp: with a timestamp option.  Linux: net/ipv4/tcp_ipv4.c."""
+def tcp_v4_send_ack(net: Net, skb: SkBuff, seq: i64, ack: i64, win: i64, tsval: i64, tsecr: i64, tstamp: bool, tos: i64,
+                    key: TcpMd5sigKey | None) -> None:
+    """Answer skb with an ACK of these numbers; tstamp: with a timestamp option; key: signed.  Linux: net/ipv4/tcp_ipv4.c."""
     options = b''
     if tstamp:
         w = BytesWriter()
@@ -79,7 +117,11 @@ def tcp_v4_send_ack(net: Net, skb: SkBuff, seq: i64, ack: i64, win: i64, tsval: 
         put_be32(w, tsval)
         put_be32(w, tsecr)
         options = w.getvalue()
+    if key is not None:
+        options += MD5_OPTION
     header = tcphdr_build(skb.dport, skb.sport, seq, ack, TCPHDR_ACK, win, 0, options)
+    if key is not None:
+        header = tcp_md5_sign(header, len(header) - 16, key, skb.daddr, skb.saddr, b'')
     ip_send_unicast_reply(net, skb, skb.saddr, skb.daddr, header, tos)
     NET_INC_STATS(net, TCP_MIB_OUTSEGS)
 
@@ -89,7 +131,7 @@ def tcp_v4_timewait_ack(sk: InetTimewaitSock, skb: SkBuff) -> None:
     net = sock_net(sk)
     tsval = ((net.clock.now // 1_000_000) + sk.tw_ts_offset) & U32
     tcp_v4_send_ack(net, skb, sk.tw_snd_nxt, sk.tw_rcv_nxt, sk.tw_rcv_wnd >> sk.tw_rcv_wscale, tsval, sk.tw_ts_recent,
-                    sk.tw_ts_recent_stamp != 0, sk.tw_tos)
+                    sk.tw_ts_recent_stamp != 0, sk.tw_tos, sk.tw_md5_key)
     inet_twsk_put(sk)
 
 
@@ -98,7 +140,7 @@ def tcp_v4_reqsk_send_ack(sk: Sock, skb: SkBuff, req: RequestSock) -> None:
     net = sock_net(sk)
     tsval = ((net.clock.now // 1_000_000) + req.ts_off) & U32
     tcp_v4_send_ack(net, skb, (req.snt_isn + 1) & U32, req.rcv_nxt, req.rsk_rcv_wnd >> req.rcv_wscale, tsval, req.ts_recent,
-                    req.tstamp_ok, req.ir_tos)
+                    req.tstamp_ok, req.ir_tos, tcp_md5_do_lookup(tcp_sk(sk), skb.saddr))
 
 
 def tcp_segment_len(skb: SkBuff) -> i64:

@@ -20,6 +20,7 @@ from linnet.include.net.tcp import (
     MAX_TCP_OPTION_SPACE,
     TCPOLEN_EXP_FASTOPEN_BASE,
     TCPOLEN_FASTOPEN_BASE,
+    TCPOLEN_MD5SIG_ALIGNED,
     TCPOLEN_MSS_ALIGNED,
     TCPOLEN_SACK_BASE_ALIGNED,
     TCPOLEN_SACK_PERBLOCK,
@@ -39,11 +40,13 @@ from linnet.include.net.tcp import (
     TcpSock,
     tcp_skb_timestamp_ms,
 )
+from linnet.net.ipv4.tcp_ipv4_md5 import MD5_OPTION, tcp_md5_do_lookup
 
 LINUX_FILE: Final = 'net/ipv4/tcp_output.c'
 
 OPTION_SACK_ADVERTISE: Final = 1 << 0
 OPTION_TS: Final = 1 << 1
+OPTION_MD5: Final = 1 << 2
 OPTION_WSCALE: Final = 1 << 3
 OPTION_FAST_OPEN_COOKIE: Final = 1 << 8
 
@@ -69,6 +72,8 @@ def tcp_options_write(tp: TcpSock | None, opts: TcpOutOptions) -> bytes:
     """The option bytes, a multiple of 4.  Linux: net/ipv4/tcp_output.c."""
     w = BytesWriter()
     options = opts.options
+    if (options & OPTION_MD5) != 0:
+        w.write(MD5_OPTION)
     if opts.mss != 0:
         put_be32(w, (TCPOPT_MSS << 24) | (4 << 16) | opts.mss)
     if (options & OPTION_TS) != 0:
@@ -151,9 +156,13 @@ def tcp_syn_options(sk: TcpSock, skb: SkBuff, opts: TcpOutOptions) -> i64:
     """Choose the options of a SYN. Returns their length.  Linux: net/ipv4/tcp_output.c."""
     ipv4 = sock_net(sk).ipv4
     remaining: i64 = MAX_TCP_OPTION_SPACE
+    signed = sk.md5sig_info is not None and tcp_md5_do_lookup(sk, sk.sk_daddr) is not None
+    if signed:
+        opts.options |= OPTION_MD5
+        remaining -= TCPOLEN_MD5SIG_ALIGNED
     opts.mss = tcp_advertise_mss(sk)
     remaining -= TCPOLEN_MSS_ALIGNED
-    if ipv4.sysctl_tcp_timestamps != 0:
+    if ipv4.sysctl_tcp_timestamps != 0 and not signed:  # there is no room for both
         opts.options |= OPTION_TS
         opts.tsval = (tcp_skb_timestamp_ms(skb) + sk.tsoffset) & U32
         opts.tsecr = sk.rx_opt.ts_recent
@@ -184,6 +193,11 @@ def tcp_synack_options(
     Linux: net/ipv4/tcp_output.c.
     """
     remaining: i64 = MAX_TCP_OPTION_SPACE
+    if sk.md5sig_info is not None and tcp_md5_do_lookup(sk, req.ir_rmt_addr) is not None:
+        opts.options |= OPTION_MD5
+        remaining -= TCPOLEN_MD5SIG_ALIGNED
+        if req.sack_ok:
+            req.tstamp_ok = False  # no SACK blocks would fit beside a signature and timestamps
     opts.mss = mss
     remaining -= TCPOLEN_MSS_ALIGNED
     if req.wscale_ok:
@@ -206,6 +220,8 @@ def tcp_synack_options(
 def tcp_established_options_len(tp: TcpSock) -> i64:
     """The length of the options that a segment sent now would have."""
     size: i64 = TCPOLEN_TSTAMP_ALIGNED if tp.rx_opt.tstamp_ok else 0
+    if tp.md5sig_info is not None and tcp_md5_do_lookup(tp, tp.sk_daddr) is not None:
+        size += TCPOLEN_MD5SIG_ALIGNED
     if len(tp.selective_acks) != 0 or len(tp.duplicate_sack) != 0:
         blocks: i64 = (len(tp.selective_acks) + len(tp.duplicate_sack)) >> 1
         room = (MAX_TCP_OPTION_SPACE - size - TCPOLEN_SACK_BASE_ALIGNED) // TCPOLEN_SACK_PERBLOCK
@@ -219,6 +235,9 @@ def tcp_established_options_len(tp: TcpSock) -> i64:
 def tcp_established_options(tp: TcpSock, skb: SkBuff, opts: TcpOutOptions) -> i64:
     """Choose the options of a segment of a synchronised connection. Returns their length.  Linux: net/ipv4/tcp_output.c."""
     size: i64 = 0
+    if tp.md5sig_info is not None and tcp_md5_do_lookup(tp, tp.sk_daddr) is not None:
+        opts.options |= OPTION_MD5
+        size += TCPOLEN_MD5SIG_ALIGNED
     if tp.rx_opt.tstamp_ok:
         opts.options |= OPTION_TS
         opts.tsval = (tcp_skb_timestamp_ms(skb) + tp.tsoffset) & U32

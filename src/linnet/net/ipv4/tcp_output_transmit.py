@@ -46,12 +46,13 @@ from linnet.include.net.tcp import (
     tcp_packets_in_flight,
 )
 from linnet.kernel.softirq import raise_softirq
-from linnet.net.core.skbuff import skb_clone
+from linnet.net.core.skbuff import skb_clone, skb_copy_bits
 from linnet.net.core.sock import __sk_free, sk_stop_timer
 from linnet.net.ipv4.inet_connection_sock import inet_csk_clear_xmit_timer
 from linnet.net.ipv4.tcp import skb_charge, tcp_add_write_queue_tail
 from linnet.net.ipv4.tcp_cong import tcp_ca_event, tcp_snd_cwnd_set
 from linnet.net.ipv4.tcp_input_cwnd import tcp_current_ssthresh, tcp_enter_cwr
+from linnet.net.ipv4.tcp_ipv4_md5 import MD5_AT, tcp_md5_do_lookup, tcp_md5_sign
 from linnet.net.ipv4.tcp_output_mss import tcp_select_window
 from linnet.net.ipv4.tcp_output_opts import (
     TcpOutOptions,
@@ -285,6 +286,16 @@ def tcp_ecn_send(sk: TcpSock, skb: SkBuff) -> i64:
     return add
 
 
+def tcp_signed(sk: TcpSock, skb: SkBuff, header: bytes) -> bytes:
+    """The header of skb, whose data is its payload, with its MD5 signature where the peer has a key."""
+    if sk.md5sig_info is None:
+        return header
+    key = tcp_md5_do_lookup(sk, sk.sk_daddr)
+    if key is None:
+        return header
+    return tcp_md5_sign(header, MD5_AT, key, sk.inet_saddr, sk.sk_daddr, skb_copy_bits(skb, 0, skb.len))
+
+
 def tcp_build_header(sk: TcpSock, skb: SkBuff, rcv_nxt: i64) -> bytes:
     """The TCP header for skb, its checksum field 0. Chooses the window and the options."""
     flags = skb.tcp_flags
@@ -301,19 +312,21 @@ def tcp_build_header(sk: TcpSock, skb: SkBuff, rcv_nxt: i64) -> bytes:
             urg_ptr = tcp_urg_ptr(sk, skb)
             if urg_ptr != 0:
                 flags |= TCPHDR_URG
-        if len(sk.selective_acks) == 0 and len(sk.duplicate_sack) == 0:
+        if len(sk.selective_acks) == 0 and len(sk.duplicate_sack) == 0 and sk.md5sig_info is None:
             return tcp_established_hdr(sk, skb, rcv_nxt, flags, window, urg_ptr)
         opts = TcpOutOptions()
         tcp_established_options(sk, skb, opts)
-        return tcp_options_hdr(
+        return tcp_signed(sk, skb, tcp_options_hdr(
             sk.inet_sport, sk.sk_dport, skb.seq, rcv_nxt, flags, window, urg_ptr, tcp_options_write(sk, opts),
-        )
+        ))
     opts = TcpOutOptions()
     tcp_syn_options(sk, skb, opts)
     # the window of a SYN is never scaled (RFC 7323, 2.2)
     window = sk.rcv_wnd if sk.rcv_wnd < U16_MAX else U16_MAX
     ack_seq = rcv_nxt if (flags & TCPHDR_ACK) != 0 else 0
-    return tcp_options_hdr(sk.inet_sport, sk.sk_dport, skb.seq, ack_seq, flags, window, 0, tcp_options_write(None, opts))
+    return tcp_signed(
+        sk, skb, tcp_options_hdr(sk.inet_sport, sk.sk_dport, skb.seq, ack_seq, flags, window, 0, tcp_options_write(None, opts)),
+    )
 
 
 def tcp_transmit_skb(sk: TcpSock, oskb: SkBuff, clone_it: bool, rcv_nxt: i64) -> i64:

@@ -2,7 +2,7 @@
 """setsockopt and getsockopt at level SOL_TCP (tcp(7)); other levels go on to IP.
 
 Ranges and errors are Linux's: an option value shorter than an int is EINVAL, what is not known (or belongs to a part of TCP
-that is not built in: MD5, repair) is ENOPROTOOPT. Seconds of options become jiffies in the sock.
+that is not built in: repair) is ENOPROTOOPT. Seconds of options become jiffies in the sock.
 """
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ from linnet.include.net.tcp import (
     TCP_KEEPINTVL,
     TCP_LINGER2,
     TCP_MAXSEG,
+    TCP_MD5SIG,
+    TCP_MD5SIG_EXT,
     TCP_MIN_MSS,
     TCP_NAGLE_CORK,
     TCP_NAGLE_OFF,
@@ -76,6 +78,7 @@ from linnet.net.ipv4.tcp_fastopen import fastopen_queue_tune, tcp_fastopen_init_
 from linnet.net.ipv4.tcp_info import tcp_get_info, tcp_info_pack
 from linnet.net.ipv4.tcp_input_data import tcp_data_ready
 from linnet.net.ipv4.tcp_input_rcvbuf import tcp_apply_window_clamp
+from linnet.net.ipv4.tcp_ipv4_md5 import tcp_v4_parse_md5_keys
 from linnet.net.ipv4.tcp_output import tcp_push_pending_frames
 from linnet.net.ipv4.tcp_recvmsg import tcp_cleanup_rbuf
 from linnet.net.ipv4.tcp_timer import tcp_syn_retries_of
@@ -297,6 +300,8 @@ def do_tcp_setsockopt(sk: TcpSock, optname: int, optval: bytes) -> int:
         return tcp_setsockopt_congestion(sk, optval)
     if optname == TCP_FASTOPEN_KEY:
         return tcp_setsockopt_fastopen_key(sk, optval)
+    if optname == TCP_MD5SIG or optname == TCP_MD5SIG_EXT:
+        return tcp_v4_parse_md5_keys(sk, optname, optval)
     if len(optval) < 4:
         return -EINVAL
     val = int.from_bytes(optval[:4], 'little', signed=True)

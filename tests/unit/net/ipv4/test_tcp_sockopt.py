@@ -130,8 +130,16 @@ class TestInfo:
     def test_size_is_that_of_linux(self) -> None:
         prog = Alone()
         fd = prog.socket()
-        assert len(sys.sys_getsockopt(prog.process, fd, SOL_TCP, TCP_INFO, 1000)) == 248
+        assert len(sys.sys_getsockopt(prog.process, fd, SOL_TCP, TCP_INFO, 1000)) == 280  # of 6.18
         assert self.info(prog, fd)['tcpi_state'] == TCP_CLOSE
+
+    def test_of_a_listener(self) -> None:
+        # as Linux 6.18 answers: its queue and the queue's limit, and what every new sock starts with
+        prog = Alone()
+        fd = prog.server(80, backlog=7)
+        info = {name: value for name, value in self.info(prog, fd).items() if value}
+        assert info == {'tcpi_state': 10, 'tcpi_sacked': 7, 'tcpi_snd_cwnd': 10, 'tcpi_reordering': 3,
+                        'tcpi_pacing_rate': (1 << 64) - 1, 'tcpi_max_pacing_rate': (1 << 64) - 1}
 
     def test_optlen_cuts_it(self) -> None:
         prog = Alone()

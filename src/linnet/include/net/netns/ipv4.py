@@ -188,6 +188,7 @@ class NetnsIpv4:
         self.icmp: object = None  # net/ipv4/icmp.py: its control sockets and rate limits
         self.tcp_memory_pressure_since: i64 = 0  # ns, while TCP's memory is short
         self.challenge_timestamp: i64 = 0
+        self.tcp_md5_needed: bool = False  # some socket has had a key (Linux: a static branch)
         self.challenge_count: i64 = 0
         self.syncookie_secret: list[int] = []  # four words, drawn when the first cookie is sent
         self.tcp_fastopen_ctx: TcpFastopenContext | None = None  # net.ipv4.tcp_fastopen_key; None: none was needed yet
