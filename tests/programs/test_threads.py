@@ -187,6 +187,13 @@ def test_time_and_randomness_follow_the_world() -> None:
         assert time.monotonic() - start[1] == 0.125
         assert time.perf_counter_ns() - start[2] == 125_000_000
         out.append((start, random.random(), random.SystemRandom().random(), time.localtime(time.time()).tm_year))
+        assert time.gmtime() == time.gmtime(time.time())
+        assert time.localtime() == time.localtime(time.time())
+        assert time.ctime() == time.asctime() == time.ctime(time.time())
+        assert time.strftime('%s') == str(int(time.time()))
+        assert time.clock_gettime(time.CLOCK_REALTIME) == time.time()
+        assert time.clock_gettime_ns(time.CLOCK_MONOTONIC) == time.monotonic_ns()
+        assert time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID) > 0
 
     first, second, other = run(program)[0], run(program)[0], run(program, seed=2)[0]
     assert first == second

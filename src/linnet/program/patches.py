@@ -27,6 +27,7 @@ from functools import partial
 from typing import Any
 
 from linnet.kernel.file import O_NONBLOCK
+from linnet.net import files
 from linnet.net import socket as syscalls
 from linnet.program import chance, clocks, imports, names, polling, processes, runtime, sockets, threads, tls
 from linnet.program.runtime import FIRST_FD, current_program, current_task
@@ -102,6 +103,10 @@ def _pipe(inside: Callable[..., Any], outside: Callable[..., Any]) -> Callable[.
     either.__name__ = outside.__name__
     either.__doc__ = outside.__doc__
     return either
+
+
+def _pipe2(flags: int = 0) -> tuple[int, int]:
+    return files.sys_pipe2(current_program(), flags)
 
 
 def _close(fd: int) -> None:
@@ -197,8 +202,8 @@ def _install_sockets() -> None:
     _put(os, 'read', _on_fd(_read, os.read))
     _put(os, 'write', _on_fd(_write, os.write))
     _put(os, 'sendfile', _on_fd(_sendfile, os.sendfile))
-    _put(os, 'pipe', _pipe(sockets.pipe, os.pipe))
-    _put(os, 'pipe2', _pipe(sockets.pipe, os.pipe2))
+    _put(os, 'pipe', _pipe(_pipe2, os.pipe))
+    _put(os, 'pipe2', _pipe(_pipe2, os.pipe2))
     _put(os, 'set_blocking', _on_fd(_set_blocking, os.set_blocking))
     _put(os, 'get_blocking', _on_fd(_get_blocking, os.get_blocking))
     _put(asyncio.events, '_set_running_loop', dispatch(_set_running_loop, asyncio.events._set_running_loop))
@@ -209,6 +214,8 @@ def _install_time_and_threads() -> None:
                          ('monotonic', clocks.monotonic), ('monotonic_ns', clocks.monotonic_ns),
                          ('perf_counter', clocks.monotonic), ('perf_counter_ns', clocks.monotonic_ns)):
         _put(time, name, dispatch(inside, getattr(time, name)))
+    for name in ('localtime', 'gmtime', 'ctime', 'asctime', 'strftime', 'clock_gettime', 'clock_gettime_ns'):
+        _put(time, name, dispatch(getattr(clocks, name), getattr(time, name)))
     _put(os, 'urandom', dispatch(_urandom, os.urandom))
     random._urandom = os.urandom  # type: ignore[attr-defined]
     _put(_thread, 'allocate_lock', dispatch(threads.SimLock, _thread.allocate_lock))

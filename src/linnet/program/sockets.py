@@ -442,16 +442,6 @@ def socketpair(family: int | None = None, type: int = std.SOCK_STREAM, proto: in
     return SimSocket(fileno=a), SimSocket(fileno=b)
 
 
-def pipe(flags: int = 0) -> tuple[int, int]:
-    """As os.pipe2: (read end, write end). A connected pair of stream sockets, with a pipe's EOF, EPIPE and EAGAIN; unlike a pipe
-    it does not refuse what goes the wrong way, nor keep a write of up to 4096 bytes in one piece where the reader is slow.
-    """
-    program = current_program()
-    kind = std.SOCK_STREAM | (std.SOCK_NONBLOCK if flags & O_NONBLOCK else 0)
-    reader, writer = sys.sys_socketpair(program, std.AF_UNIX, kind, 0)
-    return reader, writer
-
-
 def fromfd(fd: int, family: int, type: int, proto: int = 0) -> SimSocket:
     """A socket on a duplicate of an open descriptor."""
     return SimSocket(family, type, proto, fileno=sys.sys_dup(current_program(), fd))
