@@ -18,18 +18,19 @@ from __future__ import annotations
 import runpy
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
-from linnet import topology, units
+from linnet import faults, topology, units
 from linnet._pure import build
 from linnet.drivers.net.pcap import PcapTap
 from linnet.drivers.net.veth import veth_newlink
-from linnet.drivers.net.wire import WireParams, wire_newlink, wire_set_params
+from linnet.drivers.net.wire import WireParams, wire_newlink, wire_set_carrier, wire_set_params
 from linnet.include.linux.inet import in_ntoa, inet_make_mask
 from linnet.include.linux.netdevice import NetDevice
 from linnet.include.linux.netfilter import NfHookState
@@ -53,7 +54,8 @@ from linnet.program.chance import Chance
 from linnet.program.runtime import Program, Runtime
 
 STALL_NS = 24 * 3600 * 10**9
-
+T = TypeVar('T')
+A = TypeVar('A', bound=faults.Appointment)
 
 HOOK_POINTS = ('PRE_ROUTING', 'LOCAL_IN', 'FORWARD', 'LOCAL_OUT', 'POST_ROUTING')  # in the order of NF_INET_*
 
@@ -89,10 +91,20 @@ class Host:
         self.forwards = forwards
         self.ports: list[Port] = []
         self.static_routes = False
+        self.up = True
+        self.boots = 0
+        self._route_steps: list[Callable[[], None]] = []
+        self.config: list[Callable[[], object]] = []  # what was done to the host, to be done again at each boot
         self.kernel = Process(net, 'kernel', 0)  # for calls that belong to no program
 
     def __repr__(self) -> str:
         return f'<Host {self.name} {" ".join(in_ntoa(p.addr) for p in self.ports)}>'
+
+    def _configure(self, step: Callable[[], T]) -> T:
+        """Do a step of the host's configuration now, and at each boot from now on."""
+        result = step()
+        self.config.append(step)
+        return result
 
     # -- addresses and routes
 
@@ -115,9 +127,11 @@ class Host:
         """Give a device an address, as `ip addr add CIDR dev DEV`."""
         port = dev if isinstance(dev, Port) else self.port(dev)
         addr, bits = units.prefix(cidr)
-        error = inet_addr_add(port.dev, addr, bits)
-        if error:
-            raise OSError(-error, f'cannot give {cidr} to {port.dev.name} of {self.name}')
+        def add() -> None:
+            error = inet_addr_add(port.dev, addr, bits)
+            if error:
+                raise OSError(-error, f'cannot give {cidr} to {port.dev.name} of {self.name}')
+        self._configure(add)
         if not port.addr:
             port.addr, port.prefixlen = addr, bits
         self.lab.runtime.names.add(self.name, addr)
@@ -125,11 +139,21 @@ class Host:
     def route(self, to: str, *, via: str | None = None, dev: str | None = None, metric: int = 0, mtu: int = 0) -> None:
         """Add a route, as `ip route add TO via VIA dev DEV metric N mtu N`. The host then gets no default routes of the lab's."""
         self.static_routes = True
-        self._change_route(fib_add_route, to, via, dev, metric, mtu)
+        step = partial(self._change_route, fib_add_route, to, via, dev, metric, mtu)
+        self._configure(step)
+        self._route_steps.append(step)
 
     def unroute(self, to: str, *, via: str | None = None, dev: str | None = None, metric: int = 0) -> None:
         """Remove a route."""
-        self._change_route(fib_del_route, to, via, dev, metric, 0)
+        step = partial(self._change_route, fib_del_route, to, via, dev, metric, 0)
+        self._configure(step)
+        self._route_steps.append(step)
+
+    def put_routes(self) -> None:
+        """Give the routes again that were given by hand: those that went with a device come back with it."""
+        for step in self._route_steps:
+            with suppress(OSError):  # it is there, or its device is not
+                step()
 
     def _change_route(self, change: Callable[[Net, FibConfig], int], to: str, via: str | None, dev: str | None, metric: int,
                       mtu: int) -> None:
@@ -158,6 +182,8 @@ class Host:
         or ['client.py', 'arg']. daemon: the lab's run() does not wait for it (a server). check: an exception in it is raised by
         run(). env: its os.environ; None: a copy of the one that is. What it changes there, the others do not see.
         """
+        if not self.up:
+            raise RuntimeError(f'no program can start on {self.name!r}, which has crashed: restart() it first')
         path = None
         if callable(target):
             fn, argv = (lambda: target(*args)), [getattr(target, '__name__', 'program')]
@@ -167,6 +193,42 @@ class Host:
         return self.lab.runtime.spawn(self.net, fn, name=name or Path(argv[0]).name, argv=argv, daemon=daemon, check=check,
                                       path=path, env=env)
 
+    def service(self, target: Callable[..., object] | list[str] | str, *args: Any, name: str | None = None) -> Program:
+        """Start a daemon program, now and after each restart() of the host."""
+        return self._configure(lambda: self.spawn(target, *args, name=name, daemon=True))
+
+    # -- faults
+
+    def crash(self, *, duration: float | str | None = None) -> None:
+        """The power is gone: nothing is sent any more, no FIN, no RST; sockets and memory vanish; programs end where they are
+        (their finally blocks run, but every wait in them ends at once). The host is down until restart(), or for `duration`.
+        """
+        if not self.up:
+            raise RuntimeError(f'{self.name!r} has crashed already')
+        faults.crash_host(self)
+        self.up = False
+        if duration is not None:
+            self.lab.after(duration, self.restart)
+
+    def restart(self) -> None:
+        """Boot: a new, empty stack on the same devices, with the addresses, routes, sysctls, hooks and qdiscs that the host was
+        given, and its services. Peers that still hold connections to it get a RST when they next send. Counters begin at zero.
+        A host that is up crashes first.
+        """
+        if self.up:
+            self.crash()
+        self.boots += 1
+        self.net = faults.boot_host(self, self.boots)
+        self.kernel = Process(self.net, 'kernel', 0)
+        self.up = True
+        if self.forwards:
+            self.net.ipv4.sysctl_ip_forward = 1
+        faults.open_ports(self, self.lab.links)
+        steps, self.config = self.config, []
+        for step in steps:
+            self._configure(step)
+        self.lab.reroute()
+
     # -- knobs and figures
 
     def sysctl(self, name: str, value: object = None) -> str:
@@ -175,9 +237,11 @@ class Host:
         OSError: the value is refused; KeyError: there is no such name.
         """
         if value is not None:
-            error = self.net.sysctl.set(name, str(value))
-            if error:
-                raise OSError(-error, f'{self.name} refuses {name} = {value!r}')
+            def put() -> None:
+                error = self.net.sysctl.set(name, str(value))
+                if error:
+                    raise OSError(-error, f'{self.name} refuses {name} = {value!r}')
+            self._configure(put)
         return self.net.sysctl.get(name)
 
     def counter(self, name: str) -> int:
@@ -201,45 +265,97 @@ class Host:
         if point not in HOOK_POINTS:
             raise ValueError(f'no hook point {point!r}; there are {", ".join(HOOK_POINTS)}')
         ops = PythonHook(fn, HOOK_POINTS.index(point), priority)
-        nf_register_net_hook(self.net, ops)
-        return lambda: nf_unregister_net_hook(self.net, ops)
+        def put() -> None:
+            nf_register_net_hook(self.net, ops)
+
+        def remove() -> None:
+            nf_unregister_net_hook(self.net, ops)
+            if put in self.config:
+                self.config.remove(put)
+        self._configure(put)
+        return remove
 
     def qdisc(self, dev: Port | str | Host, kind: str, **options: int) -> None:
         """Attach a queueing discipline, as `tc qdisc replace dev DEV root KIND limit N`."""
         port = dev if isinstance(dev, Port) else self.port(dev)
-        qdisc_create(port.dev, kind, options)
+        self._configure(lambda: qdisc_create(port.dev, kind, options))
 
 
 class Link:
-    """A cable between two hosts. set() changes it while the lab runs; down() and up() pull and plug it."""
+    """A cable between two hosts. set() changes it while the lab runs, lose() takes single packets; down() and up() take both
+    devices down and bring them up, unplug() and plug() pull the cable and plug it in.
+    """
 
     def __init__(self, a: Port, b: Port, params: tuple[WireParams, WireParams] | None) -> None:
         self.a, self.b = a, b
         self.params = params
+        self.is_down = False
+        self.lab = a.host.lab
 
     def __repr__(self) -> str:
         return f'<Link {self.a.host.name}:{self.a.dev.name} - {self.b.host.name}:{self.b.dev.name}>'
 
-    def set(self, *, direction: Host | None = None, **values: Any) -> None:
+    def set(self, *, direction: Host | str | None = None, duration: float | str | None = None, **values: Any) -> None:
         """Change rate, delay, jitter, loss, duplicate, reorder, corrupt; from one end only where direction (the sender)
-        is given.
+        is given; for so long where duration is: then these properties are again what they are now.
         """
+        for port, params in self._directions(direction):
+            before = {name: getattr(params, FIELDS[name]) for name in values if name in FIELDS}
+            apply(params, values)
+            wire_set_params(port.dev, params)
+            if duration is not None:
+                self.lab.after(duration, self._put_back, port, params, before)
+
+    def _put_back(self, port: Port, params: WireParams, before: dict[str, Any]) -> None:
+        for name, value in before.items():
+            setattr(params, FIELDS[name], value)
+        wire_set_params(port.dev, params)
+
+    def _directions(self, sender: Host | str | None) -> list[tuple[Port, WireParams]]:
+        """(the port that sends, its properties), of one end or of both."""
         if self.params is None:
             raise ValueError(f'{self} is a veth pair: it has no rate, delay or loss; make it with one of them given')
-        for port, params in zip((self.a, self.b), self.params, strict=True):
-            if direction is None or port.host is direction:
-                apply(params, values)
-                wire_set_params(port.dev, params)
+        found = [(port, params) for port, params in zip((self.a, self.b), self.params, strict=True)
+                 if sender is None or sender in (port.host, port.host.name)]
+        if not found:
+            raise ValueError(f'{sender!r} is at neither end of {self}')
+        return found
 
-    def down(self) -> None:
-        """Take both devices down."""
+    def lose(self, count: int = 1, *, direction: Host | str | None = None) -> None:
+        """The next `count` packets are lost, whichever end sends them, or of one sender where direction names it."""
+        faults.lose_next([(port.dev, params) for port, params in self._directions(direction)], count)
+
+    def down(self, *, duration: float | str | None = None) -> None:
+        """Take both devices down, as `ip link set down`: what is under way is lost, and their routes are gone. duration: then
+        up() follows.
+        """
+        self.is_down = True
         dev_close(self.a.dev)
         dev_close(self.b.dev)
+        if duration is not None:
+            self.lab.after(duration, self.up)
 
     def up(self) -> None:
-        """Bring both devices up again."""
-        dev_open(self.a.dev)
-        dev_open(self.b.dev)
+        """Bring both devices up again; the hosts get their routes back."""
+        self.is_down = False
+        for port in (self.a, self.b):
+            if port.host.up:
+                dev_open(port.dev)
+        self.lab.reroute()
+
+    def unplug(self, *, duration: float | str | None = None) -> None:
+        """Pull the cable: what is in it is lost, and what is sent meanwhile. The devices and their routes stay; both hosts see
+        that there is no carrier. duration: then plug() follows.
+        """
+        self._directions(None)
+        wire_set_carrier(self.a.dev, False)
+        if duration is not None:
+            self.lab.after(duration, self.plug)
+
+    def plug(self) -> None:
+        """Plug the cable in again."""
+        self._directions(None)
+        wire_set_carrier(self.a.dev, True)
 
 
 def apply(params: WireParams, values: dict[str, Any]) -> None:
@@ -253,6 +369,10 @@ def apply(params: WireParams, values: dict[str, Any]) -> None:
             setattr(params, name, units.share(value))
         else:
             raise TypeError(f'a link has no property {name!r}; it has rate, delay, jitter, loss, duplicate, reorder, corrupt')
+
+
+FIELDS = {'rate': 'rate_bps', 'delay': 'delay_ns', 'jitter': 'jitter_ns',
+          **{name: name for name in ('loss', 'duplicate', 'reorder', 'corrupt')}}  # what people write -> a field of WireParams
 
 
 class StallTimer(TimerList):
@@ -308,6 +428,8 @@ class Lab:
             raise ValueError(f'prefixlen {prefixlen} does not fit: subnets {subnets} and two hosts a link ask for {bits} to 30')
         self._subnet, self._subnets_end, self._prefixlen = base, base + (1 << (32 - bits)), prefixlen
         self._routed = False
+        self.appointments: list[faults.Appointment] = []  # what at() and when() have still to do
+        self.partitions: list[faults.Partition] = []
         self._routes: list[tuple[Host, FibConfig]] = []  # those that _route() made
         self._stall = StallTimer(self)
         patches.install()
@@ -383,7 +505,7 @@ class Lab:
         """Give each host that has no routes of the user's those of shortest paths, in place of what an earlier look found."""
         self._routed = True
         for host, cfg in self._routes:
-            fib_del_route(host.net, cfg)
+            fib_del_route(host.net, cfg)  # or it went with its device
         self._routes.clear()
         for host in self.hosts.values():
             if host.static_routes:
@@ -393,6 +515,13 @@ class Lab:
                 cfg.fc_dst, cfg.fc_dst_len, cfg.fc_gw = net, bits, gateway
                 if not fib_add_route(host.net, cfg):
                     self._routes.append((host, cfg))
+
+    def reroute(self) -> None:
+        """Look for the routes again: a device came up, or a host. Those that hosts were given by hand are put back, too."""
+        for host in self.hosts.values():
+            host.put_routes()
+        if self._routed:
+            self._route()
 
     def pcap(self, path: str | Path, *ports: Port, comments: bool = False) -> PcapTap:
         """Capture what passes the given ports (all, without any) into a pcapng file.
@@ -407,6 +536,79 @@ class Lab:
         tap = PcapTap(str(path), devs, comments=comments)
         self.taps.append(tap)
         return tap
+
+    def host_named(self, host: Host | str) -> Host:
+        """A host of this lab, by itself or by its name. KeyError says which there are."""
+        if isinstance(host, str):
+            if host not in self.hosts:
+                raise KeyError(f'there is no host {host!r}; there are {list(self.hosts)}')
+            return self.hosts[host]
+        return host
+
+    # -- faults
+
+    def at(self, when: float | str, action: Callable[..., object], *args: Any, **kwargs: Any) -> faults.Appointment:
+        """Call action(*args, **kwargs) at a virtual time (seconds since the lab's start, or '1500ms').
+
+        The action is a fault (server.crash, wan.down, lab.partition ...) or any function that does not wait; what it raises comes
+        out of run(). What is returned has a cancel(). ValueError: that time is over.
+        """
+        ns = units.time_ns(when)
+        if ns < int(self.world.clock.now):
+            raise ValueError(f'{when!r} is over: it is {self.now:g} s')
+        return self._appoint(faults.AtTime(self, ns, partial(action, *args, **kwargs)))
+
+    def after(self, delay: float | str, action: Callable[..., object], *args: Any, **kwargs: Any) -> faults.Appointment:
+        """The same, so much virtual time from now."""
+        ns = int(self.world.clock.now) + units.time_ns(delay)
+        return self._appoint(faults.AtTime(self, ns, partial(action, *args, **kwargs)))
+
+    def when(self, condition: Callable[[], object] | str, action: Callable[..., object], *args: Any,
+             **kwargs: Any) -> faults.Appointment:
+        """Call action(*args, **kwargs) once, when a condition holds for the first time.
+
+        condition: a function that is asked every virtual millisecond (while anything happens in the world), as
+        `lambda: client.counter('TcpRetransSegs') > 2`; or the name of a tracepoint, as 'tcp:tcp_retransmit_skb': when the stack
+        first passes it, at that nanosecond.
+        """
+        call = partial(action, *args, **kwargs)
+        if isinstance(condition, str):
+            return self._appoint(faults.OnTracepoint(self, condition, call))
+        return self._appoint(faults.OnCondition(self, condition, call))
+
+    def _appoint(self, appointment: A) -> A:
+        self.appointments.append(appointment)
+        return appointment
+
+    def partition(self, *groups: Host | str | Iterable[Host | str], one_way: bool = False,
+                  duration: float | str | None = None) -> faults.Partition:
+        """Groups of hosts hear nothing of each other any more: partition(a, b), partition([a, b], [c, d]); one alone is parted
+        from all others. What they forward for others goes through.
+
+        one_way: only what the first group sends is lost. duration: then it heals; else at its heal(), at lab.heal(), or at the
+        end of a with block. The packets are counted as drops (NETFILTER_DROP) where they arrive.
+        """
+        partition = faults.Partition(self, faults.groups_of(self, groups), one_way)
+        if duration is not None:
+            self.after(duration, partition.heal)
+        return partition
+
+    def heal(self) -> None:
+        """End all partitions."""
+        for partition in list(self.partitions):
+            partition.heal()
+
+    def reset(self, a: Host | str, b: Host | str, *, port: int | None = None, to: Host | str | None = None) -> int:
+        """End the connections between two hosts as a middlebox does that has forgotten them: each end gets a RST.
+
+        port: only those that have it at either end. to: only this host gets them; the other believes in its connections until it
+        next sends. Returns how many RST were sent.
+        """
+        ends = (self.host_named(a), self.host_named(b))
+        if to is not None and self.host_named(to) not in ends:
+            raise ValueError(f'to={to!r} is neither of {ends[0].name!r} and {ends[1].name!r}')
+        return sum(faults.reset_connections(here, there, port) for here, there in (ends, ends[::-1])
+                   if to is None or here is self.host_named(to))
 
     # -- running
 
@@ -476,6 +678,8 @@ class Lab:
 
         Nothing is alive then: live_objects() is empty.
         """
+        for appointment in list(self.appointments):
+            appointment.cancel()
         self.runtime.end()
         self.world.sched.run()
         for tap in self.taps:

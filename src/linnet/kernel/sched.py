@@ -88,6 +88,7 @@ class Task:
         self._woken = False  # the token of a wake-up that came before the wait
         self._killed = False
         self._dying = False
+        self._doomed = False  # no wait is granted any more
         self._thrown: BaseException | None = None  # see Scheduler.throw
 
     def alive(self) -> bool:
@@ -250,14 +251,16 @@ class Scheduler:
             self._failed = task.exception
             self._stop = 1
 
-    def kill(self, task: Task) -> None:
-        """Raise GreenletExit in `task` at its present wait; its finally blocks run.
+    def kill(self, task: Task, hard: bool = False) -> None:
+        """Raise GreenletExit in `task` at its present wait; its finally blocks run, and may wait (hard: every wait ends so).
 
         One that has not begun never does.
         """
         if task.state == TASK_DEAD:
             return
         task._killed = True
+        if hard:
+            task._doomed = True
         if task is self.current:
             task._dying = True
             raise GreenletExit
@@ -628,7 +631,7 @@ def _die(task: Task) -> None:
         task._killed = task._dying
         task.state = TASK_RUNNING
         raise thrown
-    if not task._dying or task.sched._closing:
+    if not task._dying or task._doomed or task.sched._closing:
         task._dying = True
         task.state = TASK_RUNNING
         raise GreenletExit

@@ -38,9 +38,9 @@ def new_world(clock: Clock, seed: int = 0) -> World:
     return world
 
 
-def new_net(world: World, name: str) -> Net:
-    """A host: its loopback is up, it has no other device yet."""
-    net = Net(world, name)
+def new_net(world: World, name: str, boots: int = 0) -> Net:
+    """A host: its loopback is up, it has no other device yet. boots: how often it was booted before."""
+    net = Net(world, name, boots)
     net.hash_mix = net.random.u32()
     netfilter_net_init(net)
     pktsched_init(net)

@@ -53,11 +53,12 @@ class World:
 class Net:
     """Linux: struct net. Made by net/boot.py:new_net, which lets every subsystem register itself."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, boots: int = 0) -> None:
         self.world: World = world
         self.name: str = name
         self.clock: Clock = world.clock
-        self.random: Random = world.random.fork(name)
+        # after a reboot nothing that was drawn before (ports, sequence numbers, secrets) comes again
+        self.random: Random = world.random.fork(name if boots == 0 else f'{name}, boot {boots}')
         self.trace: Trace = world.trace
         self.core: NetnsCore = NetnsCore()
         self.ipv4: NetnsIpv4 = NetnsIpv4()
