@@ -40,7 +40,7 @@ def run(program: str, spec: dict[str, Any]) -> dict[str, Any]:
     """One transfer, in a process of its own."""
     environ = {**os.environ, 'PYTHONPATH': f'{HERE.parents[1] / "src"}{os.pathsep}{os.environ.get("PYTHONPATH", "")}'}
     done = subprocess.run([sys.executable, str(HERE / program)], input=json.dumps(spec), capture_output=True, text=True,
-                          env=environ)
+                          env=environ, timeout=120 + 30 * spec['seconds'])
     if done.returncode:
         raise SystemExit(f'{program} failed: {done.stderr}')
     result: dict[str, Any] = json.loads(done.stdout)
@@ -89,10 +89,10 @@ def main() -> None:
             pairs = [(spec, real.result(), virtual.result()) for spec, real, virtual in futures]
             ratios = [virtual['goodput'] / real['goodput'] for _, real, virtual in pairs]
             ratio = statistics.median(ratios)
-            good = 0.95 <= ratio <= 1.05
-            outside += not good
+            mark = ' ' if 0.95 <= ratio <= 1.05 else '!'
+            outside += mark == '!'
             goodputs = [statistics.median(pair[i]['goodput'] for pair in pairs) for i in (1, 2)]
-            print(f'{algorithm:6} {rtt:4g} ms {loss:4g} %  {goodputs[0]:7.3f} {goodputs[1]:7.3f}  {ratio:6.3f}{" " if good else "!"} '
+            print(f'{algorithm:6} {rtt:4g} ms {loss:4g} %  {goodputs[0]:7.3f} {goodputs[1]:7.3f}  {ratio:6.3f}{mark} '
                   f'({" ".join(f"{r:.3f}" for r in ratios)})  kernel: {describe(pairs[0][1])}  linnet: {describe(pairs[0][2])}',
                   flush=True)
             if out:

@@ -26,7 +26,7 @@ from typing import Any
 TUNSETIFF, IFF_TUN, IFF_NO_PI, CLONE_NEWNET = 0x400454CA, 1, 0x1000, 0x40000000
 SENDER, RECEIVER, PORT = '10.9.0.1', '10.9.0.2', 5001
 SPIN = 100_000  # ns before a packet is due that are spent awake
-MTU = 1500
+MTU, ETH_HLEN = 1500, 14  # a packet takes as long as it would on Ethernet
 TCP_CC_INFO = 26
 
 
@@ -73,7 +73,7 @@ class Direction:
             if len(self.busy) > self.limit:
                 self.dropped += 1
                 continue
-            self.finish = max(now, self.finish) + len(packet) * 8_000_000_000 // self.rate
+            self.finish = max(now, self.finish) + (len(packet) + ETH_HLEN) * 8_000_000_000 // self.rate
             self.busy.append(self.finish)
             self.number += 1
             if self.number not in self.lost:

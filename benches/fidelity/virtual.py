@@ -101,7 +101,7 @@ def transfer(spec: dict[str, Any]) -> dict[str, Any]:
         receiver.spawn(receive, spec, result)
         sender.spawn(send, spec, result)
         lab.run()
-        result['packets'], result['dropped'], result['late'] = wire.nr_sent - before, router.drops().get('QDISC_DROP', 0), 0
+        result['packets'], result['dropped'], result['late'] = wire.nr_sent - before, slow.a.dev.qdisc.stats.drops, 0
     return result
 
 

@@ -48,6 +48,27 @@ def bits(rate: float) -> str:
     return f'{rate:.0f}bps'
 
 
+def congestion_words(sk: TcpSock) -> str:
+    """What the congestion control says of itself, in the words of ss; of one that ss does not know, all by its names."""
+    ca = sk.icsk_ca_ops
+    found = ca.get_info(sk, 0) if ca is not None else {}
+    if 'bbr_bw_lo' in found:
+        bw = (found['bbr_bw_hi'] << 32 | found['bbr_bw_lo']) * 8
+        text = f'bbr:(bw:{bits(bw)},mrtt:{found["bbr_min_rtt"] / 1000:g}'
+        for name in ('pacing_gain', 'cwnd_gain'):
+            if found['bbr_' + name]:
+                text += f',{name}:{found["bbr_" + name] / 256:g}'
+        return text + ')'
+    if 'dctcp_enabled' in found:
+        if not found['dctcp_enabled']:
+            return 'dctcp:fallback_mode'
+        names = ('ce_state', 'alpha', 'ab_ecn', 'ab_tot')
+        return 'dctcp:(' + ','.join(f'{name}:{found["dctcp_" + name]}' for name in names) + ')'
+    if ca is not None and found:
+        return f'{ca.name}:(' + ','.join(f'{name}:{value}' for name, value in found.items()) + ')'
+    return ''
+
+
 def info_line(sk: TcpSock) -> str:
     """What ss -i says of one connection, in its words."""
     info = tcp_get_info(sk)
@@ -84,6 +105,9 @@ def info_line(sk: TcpSock) -> str:
     ):
         if info.get('tcpi_' + name):
             parts.append(f'{name}:{info["tcpi_" + name]}')
+    words = congestion_words(sk)
+    if words:
+        parts.append(words)
     if info['tcpi_rtt']:
         parts.append('send ' + bits(info['tcpi_snd_cwnd'] * info['tcpi_snd_mss'] * 8e6 / info['tcpi_rtt']))
     for name in ('lastsnd', 'lastrcv', 'lastack'):

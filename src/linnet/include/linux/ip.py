@@ -137,6 +137,20 @@ def ip_daddr(head: bytes, offset: i64) -> i64:
     return get_be32(head, offset + 16)
 
 
+def ip_set_ce(head: bytes, offset: i64) -> bytes:
+    """The same head with the ECN field CE and the checksum mended (RFC 1624).  Linux: include/net/inet_ecn.h, IP_ECN_set_ce."""
+    tos = i64(head[offset + 1])
+    # the sum of the words grows by what the field does, and the checksum falls by that
+    check = get_be16(head, offset + 10) - (3 - (tos & 3))
+    if check < 0:
+        check += 0xFFFF
+    w = BytesWriter()
+    w.append(int(tos | 3))
+    rest = BytesWriter()
+    put_be16(rest, check)
+    return head[:offset + 1] + w.getvalue() + head[offset + 2:offset + 10] + rest.getvalue() + head[offset + 12:]
+
+
 def ip_decrease_ttl(head: bytes, offset: i64) -> bytes:
     """The same head with the TTL one less and the checksum mended (RFC 1624).  Linux: include/net/ip.h."""
     check = get_be16(head, offset + 10) + 0x0100

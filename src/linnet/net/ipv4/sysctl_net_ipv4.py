@@ -17,7 +17,12 @@ from linnet.include.linux.netdevice import NetDevice
 from linnet.include.linux.notifier import NETDEV_REGISTER, NETDEV_UNREGISTER, NETDEV_UP, NotifierBlock
 from linnet.include.net.net_namespace import Net
 from linnet.kernel.sysctl import INT_MAX, INT_MIN, CtlInt, CtlScaled, CtlTable, CtlVector, parse_int
-from linnet.net.ipv4.tcp_cong import tcp_get_available_congestion_control, tcp_set_default_congestion_control
+from linnet.net.ipv4.tcp_cong import (
+    tcp_get_allowed_congestion_control,
+    tcp_get_available_congestion_control,
+    tcp_set_allowed_congestion_control,
+    tcp_set_default_congestion_control,
+)
 from linnet.net.ipv4.tcp_fastopen import tcp_fastopen_key_parse, tcp_fastopen_key_text, tcp_fastopen_reset_cipher
 
 U8_MAX: Final = 255
@@ -321,7 +326,7 @@ class CtlFastopenKey(CtlTable):
 
 
 class CtlAvailableCongestionControl(CtlTable):
-    """net.ipv4.tcp_available_congestion_control, and the allowed ones, which are all."""
+    """net.ipv4.tcp_available_congestion_control."""
 
     def __init__(self, net: Net) -> None:
         super().__init__(True)
@@ -330,6 +335,22 @@ class CtlAvailableCongestionControl(CtlTable):
     def read(self) -> str:
         """Their names."""
         return tcp_get_available_congestion_control(self.net)
+
+
+class CtlAllowedCongestionControl(CtlTable):
+    """net.ipv4.tcp_allowed_congestion_control: which of them programs without privileges may choose."""
+
+    def __init__(self, net: Net) -> None:
+        super().__init__()
+        self.net = net
+
+    def read(self) -> str:
+        """Their names."""
+        return tcp_get_allowed_congestion_control(self.net)
+
+    def write(self, value: str) -> int:
+        """-ENOENT where there is none such."""
+        return tcp_set_allowed_congestion_control(self.net, value)
 
 
 def neigh_sysctl_register(net: Net, obj: object, name: str) -> None:
@@ -390,7 +411,7 @@ def sysctl_ipv4_init(net: Net) -> None:
     registry.register('net.ipv4.tcp_congestion_control', CtlCongestionControl(net))
     registry.register('net.ipv4.tcp_fastopen_key', CtlFastopenKey(net))
     registry.register('net.ipv4.tcp_available_congestion_control', CtlAvailableCongestionControl(net))
-    registry.register('net.ipv4.tcp_allowed_congestion_control', CtlAvailableCongestionControl(net))
+    registry.register('net.ipv4.tcp_allowed_congestion_control', CtlAllowedCongestionControl(net))
     tbl = ipv4.arp_tbl
     if tbl is not None:
         neigh_sysctl_register(net, tbl.parms, 'default')

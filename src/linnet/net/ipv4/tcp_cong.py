@@ -12,6 +12,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from linnet.include.linux.errno import EEXIST, EINVAL, ENOENT, EPERM
+from linnet.include.linux.ip import INET_ECN_ECT_0, INET_ECN_MASK
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.sock import sock_net
 from linnet.include.net.tcp import TCP_CA_Open, TcpCongestionOps, TcpSock, tcp_in_slow_start
@@ -40,6 +41,12 @@ def tcp_ca_event(sk: TcpSock, event: i64) -> None:
     ops = sk.icsk_ca_ops
     if ops is not None:
         ops.cwnd_event(sk, event)
+
+
+def tcp_ca_needs_ecn(sk: TcpSock) -> bool:
+    """Does the congestion control work by ECN?  Linux: include/net/tcp.h."""
+    ca = sk.icsk_ca_ops
+    return ca is not None and ca.needs_ecn
 
 
 def tcp_ca_find(net: Net, name: str) -> TcpCongestionOps | None:
@@ -75,6 +82,10 @@ def tcp_assign_congestion_control(sk: TcpSock) -> None:
         ca = tcp_ca_find(net, 'reno')
     sk.icsk_ca_ops = ca
     sk.icsk_ca_priv = None
+    if ca is not None and ca.needs_ecn:
+        sk.tos |= INET_ECN_ECT_0
+    else:
+        sk.tos &= ~INET_ECN_MASK
 
 
 def tcp_init_congestion_control(sk: TcpSock) -> None:
@@ -83,6 +94,10 @@ def tcp_init_congestion_control(sk: TcpSock) -> None:
     ca = sk.icsk_ca_ops
     if ca is not None:
         ca.init(sk)
+    if tcp_ca_needs_ecn(sk):  # asked again: DCTCP without ECN has become Reno
+        sk.tos |= INET_ECN_ECT_0
+    else:
+        sk.tos &= ~INET_ECN_MASK
     sk.icsk_ca_initialized = True
 
 
@@ -121,9 +136,11 @@ def tcp_set_congestion_control(sk: TcpSock, name: str, load: bool, cap_net_admin
 
 
 def tcp_set_default_congestion_control(net: Net, name: str) -> int:
-    """net.ipv4.tcp_congestion_control: 0 or -ENOENT.  Linux: net/ipv4/tcp_cong.c."""
-    if tcp_ca_find(net, name) is None:
+    """net.ipv4.tcp_congestion_control: 0 or -ENOENT. The default is open to all programs.  Linux: net/ipv4/tcp_cong.c."""
+    ca = tcp_ca_find(net, name)
+    if ca is None:
         return -ENOENT
+    ca.non_restricted = True
     net.ipv4.sysctl_tcp_congestion_control = name
     return 0
 
@@ -131,6 +148,25 @@ def tcp_set_default_congestion_control(net: Net, name: str) -> int:
 def tcp_get_available_congestion_control(net: Net) -> str:
     """net.ipv4.tcp_available_congestion_control.  Linux: net/ipv4/tcp_cong.c."""
     return ' '.join(net.ipv4.congestion_controls)
+
+
+def tcp_get_allowed_congestion_control(net: Net) -> str:
+    """net.ipv4.tcp_allowed_congestion_control: those that programs without privileges may choose.
+
+    Linux: net/ipv4/tcp_cong.c.
+    """
+    return ' '.join([name for name, ca in net.ipv4.congestion_controls.items() if ca.non_restricted])
+
+
+def tcp_set_allowed_congestion_control(net: Net, names: str) -> int:
+    """Allow these, and no other: 0, or -ENOENT and no change where one is not known.  Linux: net/ipv4/tcp_cong.c."""
+    allowed = names.split()
+    for name in allowed:
+        if tcp_ca_find(net, name) is None:
+            return -ENOENT
+    for name, ca in net.ipv4.congestion_controls.items():
+        ca.non_restricted = name in allowed
+    return 0
 
 
 def tcp_is_cwnd_limited(tp: TcpSock) -> bool:

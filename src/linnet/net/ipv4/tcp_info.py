@@ -246,6 +246,32 @@ def tcp_get_info(tp: TcpSock) -> dict[str, int]:
     return info
 
 
+# union tcp_cc_info: the layouts of <linux/inet_diag.h>, each told by its first member.
+CC_INFO_LAYOUTS: Final = (
+    (('tcpv_enabled', 'I'), ('tcpv_rttcnt', 'I'), ('tcpv_rtt', 'I'), ('tcpv_minrtt', 'I')),
+    (('dctcp_enabled', 'H'), ('dctcp_ce_state', 'H'), ('dctcp_alpha', 'I'), ('dctcp_ab_ecn', 'I'), ('dctcp_ab_tot', 'I')),
+    (('bbr_bw_lo', 'I'), ('bbr_bw_hi', 'I'), ('bbr_min_rtt', 'I'), ('bbr_pacing_gain', 'I'), ('bbr_cwnd_gain', 'I')),
+)
+
+
+def tcp_get_cc_info(tp: TcpSock) -> bytes:
+    """TCP_CC_INFO: what the congestion control says of itself; nothing where Linux has no layout for it.
+
+    Linux: net/ipv4/tcp.c, do_tcp_getsockopt.
+    """
+    ca = tp.icsk_ca_ops
+    if ca is None:
+        return b''
+    info = ca.get_info(tp, 0)
+    for layout in CC_INFO_LAYOUTS:
+        if layout[0][0] in info:
+            out = b''
+            for name, fmt in layout:
+                out += struct.pack('<' + fmt, info[name] & (0xFFFF if fmt == 'H' else 0xFFFFFFFF))
+            return out
+    return b''
+
+
 def tcp_info_pack(info: dict[str, int]) -> bytes:
     """struct tcp_info, little-endian, as a 64-bit Linux returns it."""
     out = struct.pack(

@@ -17,7 +17,7 @@ from linnet.include.net.dropreason import (
     SKB_DROP_REASON_TCP_ACK_UNSENT_DATA,
     SKB_DROP_REASON_TCP_TOO_OLD_ACK,
 )
-from linnet.include.net.inet_connection_sock import ICSK_TIME_PROBE0
+from linnet.include.net.inet_connection_sock import ICSK_ACK_NOW, ICSK_TIME_PROBE0
 from linnet.include.net.snmp import (
     LINUX_MIB_TCPACKSKIPPEDCHALLENGE,
     LINUX_MIB_TCPCHALLENGEACK,
@@ -53,6 +53,7 @@ from linnet.include.net.tcp import (
     tcp_highest_sack_seq,
     tcp_in_cwnd_reduction,
     tcp_is_sack,
+    tcp_min_rtt,
     tcp_packets_in_flight,
     tcp_probe0_when,
     tcp_send_head,
@@ -68,6 +69,7 @@ from linnet.net.ipv4.tcp import tcp_rtx_queue_unlink_and_free
 from linnet.net.ipv4.tcp_chrono import tcp_chrono_stop
 from linnet.net.ipv4.tcp_cong import tcp_set_ca_state
 from linnet.net.ipv4.tcp_input_cwnd import (
+    FLAG_ACK_MAYBE_DELAYED,
     FLAG_ACKED,
     FLAG_CA_ALERT,
     FLAG_DATA,
@@ -200,7 +202,8 @@ def tcp_ack_update_rtt(sk: TcpSock, flag: i64, seq_rtt_us: i64, sack_rtt_us: i64
         ca_rtt_us = seq_rtt_us
     if seq_rtt_us < 0:
         return False
-    tcp_update_rtt_min(sk, ca_rtt_us)
+    if (flag & FLAG_ACK_MAYBE_DELAYED) == 0 or ca_rtt_us <= tcp_min_rtt(sk):
+        tcp_update_rtt_min(sk, ca_rtt_us)
     tcp_rtt_estimator(sk, seq_rtt_us)
     tcp_set_rto(sk)
     sk.icsk_backoff = 0
@@ -224,6 +227,9 @@ def tcp_ecn_accept_cwr(tp: TcpSock, skb: SkBuff) -> None:
     """The peer has reduced its window: stop asking for it.  Linux: net/ipv4/tcp_input.c.  RFC 3168, 6.1.3."""
     if (skb.tcp_flags & TCPHDR_CWR) != 0:
         tp.ecn_flags &= ~TCP_ECN_DEMAND_CWR
+        if skb.seq != skb.end_seq:
+            # its window may be as small as a segment: it must not wait for a second one
+            tp.ack_pending |= ICSK_ACK_NOW
 
 
 def tcp_tso_acked(sk: TcpSock, skb: SkBuff) -> i64:
@@ -262,6 +268,7 @@ def tcp_clean_rtx_queue(sk: TcpSock, ack_skb: SkBuff, prior_fack: i64, prior_snd
     first_ackt: i64 = -1
     last_ackt: i64 = -1
     found: i64 = 0
+    last_in_flight: i64 = 0
     skb = sk.tcp_rtx_queue.next
     while skb is not None:
         fully_acked = True
@@ -300,6 +307,7 @@ def tcp_clean_rtx_queue(sk: TcpSock, ack_skb: SkBuff, prior_fack: i64, prior_snd
             sk.lost_out -= acked_pcount
         sk.packets_out -= acked_pcount
         pkts_acked += acked_pcount
+        last_in_flight = skb.tx_in_flight
         tcp_rate_skb_delivered(sk, skb, rs)
         if (skb.tcp_flags & TCPHDR_SYN) == 0:
             found |= FLAG_DATA_ACKED
@@ -322,6 +330,12 @@ def tcp_clean_rtx_queue(sk: TcpSock, ack_skb: SkBuff, prior_fack: i64, prior_snd
     if first_ackt >= 0 and (found & FLAG_RETRANS_DATA_ACKED) == 0:
         seq_rtt_us = (sk.tcp_mstamp - first_ackt) // 1000
         ca_rtt_us = (sk.tcp_mstamp - last_ackt) // 1000
+        if (
+            pkts_acked == 1 and last_in_flight < sk.mss_cache and prior_sacked == 0 and rs.prior_delivered + 1 == sk.delivered
+            and ((flag | found) & (FLAG_CA_ALERT | FLAG_SYN_ACKED)) == 0
+        ):
+            # a small segment, alone in its round trip: the peer's ACK was probably delayed
+            found |= FLAG_ACK_MAYBE_DELAYED
     sack_rtt_us: i64 = -1
     if sack.first_sackt >= 0:
         sack_rtt_us = (sk.tcp_mstamp - sack.first_sackt) // 1000
@@ -467,7 +481,8 @@ def tcp_cong_control(sk: TcpSock, ack: i64, acked_sacked: i64, flag: i64, rs: Ra
     """The congestion window after an ACK.  Linux: net/ipv4/tcp_input.c."""
     ca = sk.icsk_ca_ops
     if ca is not None and ca.has_cong_control:
-        ca.cong_control(sk, ack, flag, rs)
+        if sk.icsk_ca_initialized:  # not so for the SYN-ACK (Linux asks it all the same, and then starts it anew)
+            ca.cong_control(sk, ack, flag, rs)
         return
     if tcp_in_cwnd_reduction(sk):
         tcp_cwnd_reduction(sk, acked_sacked, rs.losses, flag)
@@ -629,6 +644,7 @@ def tcp_ack(sk: TcpSock, skb: SkBuff, flag: i64) -> i64:
     if (flag & FLAG_FORWARD_PROGRESS) != 0 or (flag & FLAG_NOT_DUP) == 0:
         sk_dst_confirm(sk)
     delivered = tcp_newly_delivered(sk, prior_delivered, flag)
+    rs.is_ack_delayed = (flag & FLAG_ACK_MAYBE_DELAYED) != 0
     tcp_rate_gen(sk, delivered, sk.lost - prior_lost, sk.is_sack_reneg, rs)
     tcp_cong_control(sk, ack, delivered, flag, rs)
     if rexmit != REXMIT_NONE:

@@ -12,6 +12,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from linnet.include.linux.ip import INET_ECN_MASK
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.dropreason import (
     SKB_DROP_REASON_IP_OUTNOROUTES,
@@ -45,6 +46,7 @@ from linnet.net.ipv4.inet_connection_sock import (
     inet_csk_reqsk_queue_hash_add,
 )
 from linnet.net.ipv4.syncookies import cookie_v4_init_sequence
+from linnet.net.ipv4.tcp_cong import tcp_ca_needs_ecn
 from linnet.net.ipv4.tcp_fastopen_serv import tcp_try_fastopen
 from linnet.net.ipv4.tcp_input_opt import tcp_clear_options, tcp_parse_options
 from linnet.net.ipv4.tcp_metrics import tcp_peer_is_proven
@@ -87,10 +89,10 @@ def tcp_openreq_init(req: RequestSock, opt: TcpOptionsReceived, skb: SkBuff, sk:
 def tcp_ecn_create_request(req: RequestSock, skb: SkBuff, sk: TcpSock) -> None:
     """Does the SYN ask for ECN, and do we agree?  Linux: net/ipv4/tcp_input.c.  RFC 3168, 6.1.1."""
     want: i64 = TCPHDR_ECE | TCPHDR_CWR
-    if (skb.tcp_flags & want) != want or (skb.tos & 3) != 0:
+    if (skb.tcp_flags & want) != want:
         return
-    ca = sk.icsk_ca_ops
-    if sock_net(sk).ipv4.sysctl_tcp_ecn != 0 or (ca is not None and ca.needs_ecn):
+    # a SYN that is ECN-capable itself is against RFC 3168, but DCTCP's are so (RFC 8257, 3.6)
+    if ((skb.tos & INET_ECN_MASK) == 0 and sock_net(sk).ipv4.sysctl_tcp_ecn != 0) or tcp_ca_needs_ecn(sk):
         req.ecn_ok = True
 
 

@@ -25,6 +25,8 @@ from linnet.include.net.inet_connection_sock import (
 )
 from linnet.include.net.sock import SOCK_RCVBUF_LOCK, SOCK_SNDBUF_LOCK, sock_net
 from linnet.include.net.tcp import (
+    CA_EVENT_ECN_IS_CE,
+    CA_EVENT_ECN_NO_CE,
     MAX_TCP_OPTION_SPACE,
     TCP_ATO_MIN,
     TCP_ECN_DEMAND_CWR,
@@ -51,6 +53,7 @@ from linnet.include.net.tcp import (
 )
 from linnet.include.trace.events.tcp import trace_tcp_rcv_space_adjust
 from linnet.net.ipv4.tcp import tcp_under_memory_pressure
+from linnet.net.ipv4.tcp_cong import tcp_ca_event, tcp_ca_needs_ecn
 from linnet.net.ipv4.tcp_input_sackrcv import tcp_compress_ack
 from linnet.net.ipv4.tcp_output import (
     __tcp_push_pending_frames,
@@ -149,6 +152,8 @@ def tcp_ecn_check_ce(sk: TcpSock, skb: SkBuff) -> None:
         return
     codepoint = skb.tos & 3
     if codepoint == 3:
+        if tcp_ca_needs_ecn(sk):
+            tcp_ca_event(sk, CA_EVENT_ECN_IS_CE)
         if (sk.ecn_flags & TCP_ECN_DEMAND_CWR) == 0:
             tcp_enter_quickack_mode(sk, 2)
             sk.ecn_flags |= TCP_ECN_DEMAND_CWR
@@ -158,6 +163,8 @@ def tcp_ecn_check_ce(sk: TcpSock, skb: SkBuff) -> None:
         if (sk.ecn_flags & TCP_ECN_SEEN) != 0:
             tcp_enter_quickack_mode(sk, 2)
     else:
+        if tcp_ca_needs_ecn(sk):
+            tcp_ca_event(sk, CA_EVENT_ECN_NO_CE)
         sk.ecn_flags |= TCP_ECN_SEEN
 
 

@@ -84,9 +84,11 @@ from linnet.net.ipv4.tcp import (
     tcp_set_state,
     tcp_write_queue_purge,
 )
+from linnet.net.ipv4.tcp_bbr import bbr_register
 from linnet.net.ipv4.tcp_close import tcp_close, tcp_disconnect, tcp_shutdown
 from linnet.net.ipv4.tcp_cong import tcp_ca_openreq_child, tcp_cleanup_congestion_control, tcp_cong_init
 from linnet.net.ipv4.tcp_cubic import cubictcp_register
+from linnet.net.ipv4.tcp_dctcp import dctcp_register
 from linnet.net.ipv4.tcp_fastopen import tcp_fastopen_active_disable_ofo_check, tcp_fastopen_defer_connect, tcp_free_fastopen_req
 from linnet.net.ipv4.tcp_info import tcp_get_timestamping_opt_stats
 from linnet.net.ipv4.tcp_input_conn import tcp_conn_request
@@ -637,3 +639,5 @@ def tcp_v4_init(net: Net) -> None:
     net.ipv4.inet_protos[IPPROTO_TCP] = TcpProtocol()
     tcp_cong_init(net)
     cubictcp_register(net)
+    bbr_register(net)
+    dctcp_register(net)

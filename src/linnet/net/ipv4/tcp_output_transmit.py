@@ -50,7 +50,7 @@ from linnet.net.core.skbuff import skb_clone, skb_copy_bits
 from linnet.net.core.sock import __sk_free, sk_stop_timer
 from linnet.net.ipv4.inet_connection_sock import inet_csk_clear_xmit_timer
 from linnet.net.ipv4.tcp import skb_charge, tcp_add_write_queue_tail
-from linnet.net.ipv4.tcp_cong import tcp_ca_event, tcp_snd_cwnd_set
+from linnet.net.ipv4.tcp_cong import tcp_ca_event, tcp_ca_needs_ecn, tcp_snd_cwnd_set
 from linnet.net.ipv4.tcp_input_cwnd import tcp_current_ssthresh, tcp_enter_cwr
 from linnet.net.ipv4.tcp_ipv4_md5 import MD5_AT, tcp_md5_do_lookup, tcp_md5_sign
 from linnet.net.ipv4.tcp_output_mss import tcp_select_window
@@ -239,12 +239,6 @@ def tcp_urg_ptr(tp: TcpSock, skb: SkBuff) -> i64:
     if after((skb.seq + 0xFFFF) & U32, tp.snd_nxt):
         return 0xFFFF
     return 0
-
-
-def tcp_ca_needs_ecn(sk: TcpSock) -> bool:
-    """Does the congestion control work by ECN?  Linux: include/net/tcp.h."""
-    ca = sk.icsk_ca_ops
-    return ca is not None and ca.needs_ecn
 
 
 def tcp_ecn_send_syn(sk: TcpSock, skb: SkBuff) -> None:

@@ -13,6 +13,7 @@ from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.tcp import (
     TCPCB_RETRANS,
     TCPCB_SACKED_ACKED,
+    U32,
     RateSample,
     TcpSock,
     after,
@@ -33,6 +34,7 @@ def tcp_rate_skb_sent(sk: TcpSock, skb: SkBuff) -> None:
     skb.tx_delivered = sk.delivered
     skb.tx_delivered_ce = sk.delivered_ce
     skb.tx_is_app_limited = sk.app_limited != 0
+    skb.tx_in_flight = (skb.end_seq - sk.snd_una) & U32  # bytes, its own included
 
 
 def tcp_rate_skb_delivered(sk: TcpSock, skb: SkBuff, rs: RateSample) -> None:

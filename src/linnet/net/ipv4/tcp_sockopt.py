@@ -26,6 +26,7 @@ from linnet.include.net.tcp import (
     MAX_TCP_KEEPINTVL,
     MAX_TCP_SYNCNT,
     MAX_TCP_WINDOW,
+    TCP_CC_INFO,
     TCP_CONGESTION,
     TCP_CORK,
     TCP_DEFER_ACCEPT,
@@ -75,7 +76,7 @@ from linnet.net.ipv4.inet_connection_sock import inet_csk_reset_keepalive_timer
 from linnet.net.ipv4.ip_sockglue import ip_getsockopt, ip_setsockopt
 from linnet.net.ipv4.tcp_cong import tcp_set_congestion_control
 from linnet.net.ipv4.tcp_fastopen import fastopen_queue_tune, tcp_fastopen_init_key_once, tcp_fastopen_reset_cipher
-from linnet.net.ipv4.tcp_info import tcp_get_info, tcp_info_pack
+from linnet.net.ipv4.tcp_info import tcp_get_cc_info, tcp_get_info, tcp_info_pack
 from linnet.net.ipv4.tcp_input_data import tcp_data_ready
 from linnet.net.ipv4.tcp_input_rcvbuf import tcp_apply_window_clamp
 from linnet.net.ipv4.tcp_ipv4_md5 import tcp_v4_parse_md5_keys
@@ -406,6 +407,8 @@ def do_tcp_getsockopt(tp: TcpSock, optname: int, optlen: int) -> OptResult:
         return OptResult(-EINVAL, b'')
     if optname == TCP_INFO:
         return OptResult(0, tcp_info_pack(tcp_get_info(tp)))
+    if optname == TCP_CC_INFO:
+        return OptResult(0, tcp_get_cc_info(tp))
     if optname == TCP_CONGESTION:
         ca = tp.icsk_ca_ops
         name = ca.name if ca is not None else ''

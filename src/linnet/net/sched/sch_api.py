@@ -7,6 +7,7 @@ from typing import Final
 from linnet.include.linux.netdevice import NetDevice
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.sch_generic import Qdisc, qdisc_qlen
+from linnet.net.sched.sch_codel import CodelQdisc
 from linnet.net.sched.sch_fifo import BfifoQdisc, PfifoQdisc
 from linnet.net.sched.sch_fq import FqQdisc
 from linnet.net.sched.sch_generic import NoopQdisc, NoqueueQdisc, PfifoFastQdisc, dev_graft_qdisc
@@ -21,7 +22,7 @@ def register_qdisc(net: Net, cls: type[Qdisc]) -> None:
 
 def pktsched_init(net: Net) -> None:
     """The disciplines that every host knows.  Linux: net/sched/sch_api.c."""
-    for cls in (NoopQdisc, NoqueueQdisc, PfifoFastQdisc, PfifoQdisc, BfifoQdisc, FqQdisc):
+    for cls in (NoopQdisc, NoqueueQdisc, PfifoFastQdisc, PfifoQdisc, BfifoQdisc, FqQdisc, CodelQdisc):
         register_qdisc(net, cls)
 
 
