@@ -20,6 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import linnet
+from linnet import _pure
+
 HERE = Path(__file__).parent
 MTU = 1500
 
@@ -38,7 +41,7 @@ def specification(args: argparse.Namespace, algorithm: str, loss: float, rtt: fl
 
 def run(program: str, spec: dict[str, Any]) -> dict[str, Any]:
     """One transfer, in a process of its own."""
-    environ = {**os.environ, 'PYTHONPATH': f'{HERE.parents[1] / "src"}{os.pathsep}{os.environ.get("PYTHONPATH", "")}'}
+    environ = {**os.environ, 'PYTHONPATH': str(Path(linnet.__file__).parents[1])}
     done = subprocess.run([sys.executable, str(HERE / program)], input=json.dumps(spec), capture_output=True, text=True,
                           env=environ, timeout=120 + 30 * spec['seconds'])
     if done.returncode:
@@ -77,7 +80,8 @@ def main() -> None:
         args.seconds, args.seeds, args.loss = 5, 1, '0,1'
     cells = [(algorithm, float(loss), float(rtt)) for algorithm in args.algorithms.split(',') for rtt in args.rtt.split(',')
              for loss in args.loss.split(',')]
-    print(f'{args.rate} Mbit/s, {args.seconds} s, goodput in Mbit/s: the kernel ({os.uname().release}), Linnet, their ratio')
+    print(f'{args.rate} Mbit/s, {args.seconds} s, goodput in Mbit/s: the kernel ({os.uname().release}), '
+          f'Linnet ({_pure.build()}), their ratio')
     out = open(args.save, 'w') if args.save else None  # noqa: SIM115
     outside = 0
     with ThreadPoolExecutor(args.jobs) as reals, ThreadPoolExecutor(args.jobs) as virtuals:

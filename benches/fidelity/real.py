@@ -159,7 +159,7 @@ def child(fn: Any, sock: socket.socket, other: socket.socket, spec: dict[str, An
     if pid == 0:
         code = 1
         try:
-            os.nice(-10)
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(5))  # a loaded machine must not show as a slow program
             other.close()
             fn(sock, spec, into)
             code = 0

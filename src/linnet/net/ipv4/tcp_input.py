@@ -576,7 +576,9 @@ def tcp_rcv_syn_recv(sk: TcpSock, skb: SkBuff) -> None:
     sk.snd_wl1 = skb.seq
     if sk.rx_opt.tstamp_ok:
         sk.advmss -= TCPOLEN_TSTAMP_ALIGNED
-    tcp_update_pacing_rate(sk)
+    ca = sk.icsk_ca_ops
+    if ca is None or not ca.has_cong_control:
+        tcp_update_pacing_rate(sk)
     sk.lsndtime = tcp_jiffies32(sk)
     tcp_initialize_rcv_mss(sk)
     tcp_fast_path_on(sk)
