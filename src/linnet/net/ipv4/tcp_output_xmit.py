@@ -198,8 +198,10 @@ def tcp_tso_should_defer(sk: TcpSock, skb: SkBuff, max_segs: i64) -> i64:
     head = sk.tcp_rtx_queue.next
     if head is None:
         return TSO_SEND_NOW
-    # the next ACK is due when half an RTT has passed since the head was sent; later ones come too late
-    if now - head.tstamp < (sk.srtt_us >> 4) * 1000:
+    # the next ACK is due an RTT after the head was sent: one that is far, more than a ms or half an RTT, is not waited for
+    srtt_ns = sk.srtt_us * 125
+    patience = srtt_ns >> 1 if srtt_ns < 2 * NSEC_PER_MSEC else NSEC_PER_MSEC
+    if head.tstamp + srtt_ns - now > patience:
         return TSO_SEND_NOW
     if cong_win < send_win:
         if cong_win <= skb.len:
