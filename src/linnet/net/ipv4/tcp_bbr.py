@@ -120,10 +120,13 @@ class Bbr:
 
 
 def bbr_sk(sk: TcpSock) -> Bbr:
-    """Linux: inet_csk_ca."""
+    """The state of a connection; a SYN may time out before init, then it starts here.  Linux: inet_csk_ca."""
     bbr = sk.icsk_ca_priv
-    assert isinstance(bbr, Bbr)
-    return bbr
+    if isinstance(bbr, Bbr):
+        return bbr
+    fresh = Bbr()
+    sk.icsk_ca_priv = fresh
+    return fresh
 
 
 # -- the model's figures
