@@ -500,7 +500,8 @@ class Runner:
         if (packet.daddr, packet.dport) != (sock.remote, sock.remote_port):
             return False
         if sock.state == 'syn sent' and packet.flags & (SYN | ACK) == SYN:
-            if any((packet.saddr, packet.sport) == (other.local, other.local_port) for other in self.socks if other is not sock):
+            if any((packet.saddr, packet.sport) == (other.local, other.local_port)
+                   for other in self.socks if other is not sock and not other.closed):
                 return False  # an earlier socket sends its SYN again
             sock.local, sock.local_port, sock.live_local_isn = packet.saddr, packet.sport, packet.seq
             return True

@@ -28,6 +28,7 @@ class InetTimewaitSock(Sock):
         self.tw_rcv_wnd: i64 = 0
         self.tw_ts_offset: i64 = 0
         self.tw_ts_recent: i64 = 0
+        self.tw_entry_stamp: i64 = 0  # jiffies: when TIME_WAIT began
         self.tw_ts_recent_stamp: i64 = 0
         self.tw_last_oow_ack_time: i64 = 0
         self.tw_priority: i64 = 0

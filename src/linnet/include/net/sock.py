@@ -319,8 +319,8 @@ class Proto:
         """Bind to port snum (0: any). 0, or non-zero where it is in use."""
         return 1
 
-    def twsk_unique(self, sk: Sock, sktw: Sock) -> bool:
-        """May sk take over the ports of sktw, which is in TIME_WAIT? (Linux: timewait_sock_ops.)"""
+    def twsk_unique(self, sk: Sock, sktw: Sock, chosen: bool) -> bool:
+        """May sk take over the ports of sktw, in TIME_WAIT? chosen: nobody asked for them. (Linux: timewait_sock_ops.)"""
         return False
 
 

@@ -495,7 +495,6 @@ def inet_clone_fields(newsk: InetConnectionSock, sk: InetConnectionSock) -> None
     newsk.icsk_syn_retries = sk.icsk_syn_retries
     newsk.icsk_user_timeout = sk.icsk_user_timeout
     newsk.icsk_ext_hdr_len = sk.icsk_ext_hdr_len
-    newsk.icsk_accept_queue.rskq_defer_accept = sk.icsk_accept_queue.rskq_defer_accept
 
 
 def inet_csk_clone_lock(sk: InetConnectionSock, req: RequestSock) -> InetConnectionSock | None:

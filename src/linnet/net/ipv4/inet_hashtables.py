@@ -244,8 +244,10 @@ class HashConnectResult:
         self.tw: InetTimewaitSock | None = tw
 
 
-def __inet_check_established(sk: InetConnectionSock, lport: i64) -> HashConnectResult:
+def __inet_check_established(sk: InetConnectionSock, lport: i64, chosen: bool) -> HashConnectResult:
     """Is the four-tuple with local port lport free? If so, take it: sk goes into the established hash.
+
+    chosen: nobody asked for that port (Linux: twp is not NULL).
 
     A TIME_WAIT sock in the way may be replaced where Proto.twsk_unique() allows; it is returned unhashed, held by its timer.
     Linux: net/ipv4/inet_hashtables.c.
@@ -259,7 +261,7 @@ def __inet_check_established(sk: InetConnectionSock, lport: i64) -> HashConnectR
     sk2 = hashinfo.ehash.get(key)
     while sk2 is not None:
         if inet_match(sk2, saddr, daddr, sk.sk_dport, lport, sk.sk_bound_dev_if):
-            if isinstance(sk2, InetTimewaitSock) and sk.sk_prot.twsk_unique(sk, sk2):
+            if isinstance(sk2, InetTimewaitSock) and sk.sk_prot.twsk_unique(sk, sk2, chosen):
                 tw = sk2
                 break
             return HashConnectResult(-EADDRNOTAVAIL, None)
@@ -287,7 +289,7 @@ def __inet_hash_connect(net: Net, sk: InetConnectionSock, port_offset: int) -> i
     """
     hashinfo = inet_hashinfo(net)
     if sk.sk_num != 0:
-        result = __inet_check_established(sk, sk.sk_num)
+        result = __inet_check_established(sk, sk.sk_num, False)
         if result.tw is not None:
             result.tw.sk_refcnt += 1
             inet_twsk_deschedule_put(result.tw)
@@ -326,7 +328,7 @@ def inet_hash_connect_port(hashinfo: InetHashinfo, sk: InetConnectionSock, port:
     tb = hashinfo.bhash.get(int(port))
     if tb is not None and (tb.fastreuse >= 0 or tb.fastreuseport >= 0):
         return False  # somebody asked for it with bind()
-    result = __inet_check_established(sk, port)
+    result = __inet_check_established(sk, port, True)
     if result.err != 0:
         return False
     tw = result.tw

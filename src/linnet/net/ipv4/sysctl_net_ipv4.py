@@ -16,6 +16,7 @@ from linnet.include.linux.errno import EINVAL
 from linnet.include.linux.netdevice import NetDevice
 from linnet.include.linux.notifier import NETDEV_REGISTER, NETDEV_UNREGISTER, NETDEV_UP, NotifierBlock
 from linnet.include.net.net_namespace import Net
+from linnet.include.net.tcp import TCP_TIMEWAIT_LEN
 from linnet.kernel.sysctl import INT_MAX, INT_MIN, CtlInt, CtlScaled, CtlTable, CtlVector, parse_int
 from linnet.net.ipv4.tcp_cong import (
     tcp_get_allowed_congestion_control,
@@ -122,7 +123,7 @@ INTS: Final = (
     ('tcp_tso_rtt_log', '', 0, U8_MAX),
     ('tcp_tso_win_divisor', '', 0, U8_MAX),
     ('tcp_tw_reuse', '', 0, 2),
-    ('tcp_tw_reuse_delay', '', 1, 3_600_000),
+    ('tcp_tw_reuse_delay', '', 1, TCP_TIMEWAIT_LEN),
     ('tcp_window_scaling', '', 0, U8_MAX),
     ('tcp_workaround_signed_windows', '', 0, U8_MAX),
     ('udp_rmem_min', '', 1, INT_MAX),

@@ -341,16 +341,25 @@ def tcp_v4_destroy_sock(sk: Sock) -> None:
     tp.sk_prot.sockets_allocated -= 1
 
 
-def tcp_twsk_unique(sk: TcpSock, tw: InetTimewaitSock) -> bool:
+def tcp_twsk_reuse(sk: TcpSock, tw: InetTimewaitSock) -> bool:
+    """Does net.ipv4.tcp_tw_reuse (1: everywhere, 2: over loopback) let a connection take a port from tw, and is it time?
+
+    Part of Linux's tcp_twsk_unique.
+    """
+    net = sock_net(sk)
+    reuse = net.ipv4.sysctl_tcp_tw_reuse
+    if reuse == 0 or (reuse == 2 and (tw.sk_daddr >> 24) != 127 and (tw.sk_rcv_saddr >> 24) != 127):
+        return False
+    return net.clock.jiffies() > tw.tw_entry_stamp + net.ipv4.sysctl_tcp_tw_reuse_delay
+
+
+def tcp_twsk_unique(sk: TcpSock, tw: InetTimewaitSock, chosen: bool) -> bool:
     """May a connecting sk take the place of a TIME_WAIT sock with the same four-tuple? Where timestamps tell the two apart.
 
-    Linux: net/ipv4/tcp_ipv4.c.  RFC 6191; net.ipv4.tcp_tw_reuse 1: everywhere, 2: over loopback.
+    chosen: the port was chosen for sk; of one that it was bound to, the program has decided.
+    Linux: net/ipv4/tcp_ipv4.c.  RFC 6191.
     """
-    reuse = sock_net(sk).ipv4.sysctl_tcp_tw_reuse
-    if reuse == 2 and (tw.sk_daddr >> 24) != 127 and (tw.sk_rcv_saddr >> 24) != 127:
-        reuse = 0
-    seconds = sock_net(sk).clock.now // 1_000_000_000 + 1
-    if tw.tw_ts_recent_stamp == 0 or reuse == 0 or seconds <= tw.tw_ts_recent_stamp:
+    if tw.tw_ts_recent_stamp == 0 or (chosen and not tcp_twsk_reuse(sk, tw)):
         return False
     # begin behind everything that the old one may have sent
     sk.write_seq = (tw.tw_snd_nxt + 65535 + 2) & 0xFFFFFFFF
@@ -589,10 +598,10 @@ class TcpProt(Proto):
         """See inet_csk_get_port."""
         return inet_csk_get_port(inet_csk(sk), snum)
 
-    def twsk_unique(self, sk: Sock, sktw: Sock) -> bool:
+    def twsk_unique(self, sk: Sock, sktw: Sock, chosen: bool) -> bool:
         """See tcp_twsk_unique."""
         assert isinstance(sktw, InetTimewaitSock)
-        return tcp_twsk_unique(tcp_sk(sk), sktw)
+        return tcp_twsk_unique(tcp_sk(sk), sktw, chosen)
 
 
 class TcpProtocol(NetProtocol):

@@ -99,6 +99,7 @@ def tcp_fin_wait2_process(tw: InetTimewaitSock, skb: SkBuff, opt: TcpOptionsRece
     if (flags & TCPHDR_FIN) == 0 or skb.end_seq != ((rcv_nxt + 1) & U32):
         return TCP_TW_RST  # data that nobody will read
     tw.tw_substate = TCP_TIME_WAIT
+    tw.tw_entry_stamp = sock_net(tw).clock.jiffies()
     tw.tw_rcv_nxt = skb.end_seq
     twsk_rcv_tstamp(tw, opt)
     inet_twsk_reschedule(tw, TCP_TIMEWAIT_LEN)

@@ -41,6 +41,7 @@ def tcp_time_wait(sk: TcpSock, state: i64, timeo: i64) -> None:
         if sk.md5sig_info is not None:
             tw.tw_md5_key = tcp_md5_do_lookup(sk, sk.sk_daddr)
         tw.tw_last_oow_ack_time = 0
+        tw.tw_entry_stamp = net.clock.jiffies()
         if timeo < rto:
             timeo = rto
         if state == TCP_TIME_WAIT:
