@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from helpers.hosts import Alone, Pair, fails
 from linnet.include.linux.inet import in_aton
-from linnet.include.linux.socket import SO_REUSEPORT, SOL_SOCKET
+from linnet.include.linux.socket import SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET
 from linnet.include.net.sock import Sock
 from linnet.net.ipv4.inet_hashtables import __inet_lookup_listener as lookup_listener
 from linnet.net.ipv4.inet_hashtables_chain import ehash_add, ehash_del, inet_ehashfn, inet_hashinfo
@@ -117,13 +117,36 @@ class TestConnectPorts:
         pair.net_a.ipv4.sysctl_tcp_tw_reuse = 1
         fd_a, fd_b = pair.connected()
         pair.run(lambda: pair.a.close(fd_a), until=2 * SEC)
-        pair.run(lambda: pair.b.close(fd_b), until=3 * SEC)
+        pair.run(lambda: pair.b.close(fd_b), until=3 * SEC + 1_000_000)  # more than a second after the end
         pair.b.server(80)
 
         def again() -> int:
             return pair.a.name(pair.a.client('10.0.0.2', 80))[1]
 
         assert pair.run(again, until=6 * SEC) == [40000]
+        assert pair.net_a.mib.get('TcpExtTWRecycled') == 1
+
+    def test_who_binds_to_the_port_takes_it_from_time_wait_at_once(self) -> None:
+        pair = Pair()
+        pair.net_a.ipv4.sysctl_tcp_tw_reuse = 0
+        listener = pair.b.server(80)
+
+        def connect() -> int:
+            fd = pair.a.socket()
+            pair.a.setopt(fd, SOL_SOCKET, SO_REUSEADDR, 1)
+            pair.a.bind(fd, '10.0.0.1', 40000)
+            pair.a.connect(fd, '10.0.0.2', 80)
+            return fd
+
+        def accept() -> int:
+            return pair.b.accept(listener)[0]
+
+        fd_a, fd_b = pair.run(connect, accept, until=SEC)
+        assert isinstance(fd_a, int)
+        assert isinstance(fd_b, int)
+        pair.run(lambda: pair.a.close(fd_a), until=2 * SEC)
+        pair.run(lambda: pair.b.close(fd_b), until=2 * SEC + 1)
+        assert isinstance(pair.run(connect, accept, until=3 * SEC)[0], int)
         assert pair.net_a.mib.get('TcpExtTWRecycled') == 1
 
     def test_time_wait_is_not_reused_without_leave(self) -> None:

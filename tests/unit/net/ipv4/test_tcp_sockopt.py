@@ -7,6 +7,8 @@ import struct
 import pytest
 
 from helpers.hosts import Alone, Pair, fails
+from helpers.tcp_caller import Caller
+from helpers.tcp_wire import HERE, Wire
 from linnet.include.linux.socket import SOL_TCP
 from linnet.include.net.tcp import (
     TCP_CONGESTION,
@@ -23,6 +25,7 @@ from linnet.include.net.tcp import (
     TCP_NOTSENT_LOWAT,
     TCP_QUICKACK,
     TCP_SAVE_SYN,
+    TCP_SAVED_SYN,
     TCP_SYNCNT,
     TCP_THIN_LINEAR_TIMEOUTS,
     TCP_USER_TIMEOUT,
@@ -157,3 +160,55 @@ class TestInfo:
         assert info['tcpi_options'] & 1
         assert info['tcpi_unacked'] == 0
         assert self.info(pair.b, fd_b)['tcpi_bytes_received'] == 100_000
+
+
+class TestSavedSyn:
+    """tcp(7): TCP_SAVE_SYN on a listener; an accepted socket tells its SYN once, by TCP_SAVED_SYN."""
+
+    def saved(self, value: int) -> tuple[Wire, int, bytes]:
+        """An accepted socket, and the SYN that it came from."""
+        wire = Wire()
+        listener = wire.prog.server(80, HERE)
+        wire.prog.setopt(listener, SOL_TCP, TCP_SAVE_SYN, value)
+        caller = Caller(wire, 80, wscale=7)
+        caller.handshake()
+        fd = wire.prog.accept(listener)[0]
+        return wire, fd, sys.sys_getsockopt(wire.prog.process, fd, SOL_TCP, TCP_SAVED_SYN, 200)
+
+    def test_headers_once(self) -> None:
+        wire, fd, syn = self.saved(1)
+        assert len(syn) == 20 + 28
+        assert syn[:1] == b'\x45'
+        assert syn[20:24] == (4000).to_bytes(2, 'big') + (80).to_bytes(2, 'big')
+        assert syn[40:] == bytes.fromhex('020405b401030307')
+        assert sys.sys_getsockopt(wire.prog.process, fd, SOL_TCP, TCP_SAVED_SYN, 200) == b''
+        assert wire.prog.getopt(fd, SOL_TCP, TCP_SAVE_SYN) == 1
+
+    def test_not_asked_for(self) -> None:
+        assert self.saved(0)[2] == b''
+
+    def test_too_little_room(self) -> None:
+        wire = Wire()
+        listener = wire.prog.server(80, HERE)
+        wire.prog.setopt(listener, SOL_TCP, TCP_SAVE_SYN, 1)
+        Caller(wire, 80).handshake()
+        fd = wire.prog.accept(listener)[0]
+        with fails('EINVAL'):
+            sys.sys_getsockopt(wire.prog.process, fd, SOL_TCP, TCP_SAVED_SYN, 10)
+        assert len(sys.sys_getsockopt(wire.prog.process, fd, SOL_TCP, TCP_SAVED_SYN, 200)) == 44
+
+    def test_range(self) -> None:
+        wire = Wire()
+        fd = wire.prog.socket()
+        for value in (-1, 3):
+            with fails('EINVAL'):
+                wire.prog.setopt(fd, SOL_TCP, TCP_SAVE_SYN, value)
+
+    def test_of_a_fast_open(self) -> None:
+        wire = Wire()
+        wire.net.ipv4.sysctl_tcp_fastopen = 0x602
+        listener = wire.prog.server(80, HERE)
+        wire.prog.setopt(listener, SOL_TCP, TCP_SAVE_SYN, 1)
+        Caller(wire, 80).send('S', seq=0, data=b'payload')
+        fd = wire.prog.accept(listener)[0]
+        assert len(sys.sys_getsockopt(wire.prog.process, fd, SOL_TCP, TCP_SAVED_SYN, 200)) == 40  # no payload
