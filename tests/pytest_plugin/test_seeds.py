@@ -116,11 +116,11 @@ def test_what_a_failure_leaves(run: Run, pytester: pytest.Pytester) -> None:
     result.assert_outcomes(failed=2, passed=1)
     left = pytester.path / 'left'
     assert sorted(path.relative_to(left).as_posix() for path in left.rglob('*.*') if path.is_file()) == [
-        'test_it.py_test_by_hand/a-b-2.pcapng', 'test_it.py_test_by_hand/a-b.pcapng', 'test_it.py_test_by_hand/report.txt',
-        'test_it.py_test_inside/client-server.pcapng', 'test_it.py_test_inside/report.txt']
+        *[f'test_it.py_test_by_hand/{name}' for name in ('a-b-2.pcapng', 'a-b-2.txt', 'a-b.pcapng', 'a-b.txt', 'report.txt')],
+        *[f'test_it.py_test_inside/{name}' for name in ('client-server.pcapng', 'client-server.txt', 'report.txt')]]
     result.stdout.fnmatch_lines([
         'seed 0, failed at *', 'repeat it:  pytest test_it.py::test_inside', 'artifacts:  *left/test_it.py_test_inside',
-        '    client-server.pcapng: * packets', 'who waits for what:', '    server:echo (daemon) waits for *',
+        '    client-server.pcapng: * packets, 0 lost', 'who waits for what:', '    server:echo (daemon) waits for *',
         'sockets of client:', '    ESTAB *:7*', '    * cubic * cwnd:10 *', 'sockets of server:',
         '*Deadlock*', '*a:stuck waits for a lock (in <lambda>, test_it.py:*'])
     report = (left / 'test_it.py_test_inside' / 'report.txt').read_text()

@@ -27,12 +27,14 @@ from linnet.kernel.timer import TimerList, del_timer, mod_timer
 from linnet.lab import Host, Link
 from linnet.program import waiting
 from linnet.program.runtime import Program, current_task
+from linnet.report import packets
 from linnet.report.ss import ss
 
 DEFAULT_DELAY = '10ms'
 TIMEOUT = '1h'  # of virtual time
 INTERRUPTS = 20  # a test that goes on after so many exceptions out of its waits is ended
 FOLDER_NAME = 100  # characters
+LOST_SHOWN = 10  # lost packets of a link that a failure's section names
 MARKER_KEYS = ('links', 'routers', 'topology', 'on', 'seed', 'timeout')
 
 
@@ -126,7 +128,11 @@ class TestWorld:
         lab = self.lab
         lines = [f'seed {lab.seed}, failed at {lab.now:.6f} s of virtual time',
                  f'repeat it:  {command}', f'artifacts:  {self.folder}']
-        lines += [f'    {Path(tap.path).name}: {tap.packets} packets' for tap in lab.captures]
+        for tap in lab.captures:
+            told = packets.lines(Path(tap.path), lab.world.clock.epoch_ns)
+            lost = [line for line in told if line.endswith('LOST')]
+            lines.append(f'    {Path(tap.path).name}: {len(told)} packets, {len(lost)} lost' + (':' if lost else ''))
+            lines += ['        ' + line for line in lost[-LOST_SHOWN:]]
         lines += ['who waits for what:', '    ' + self.who_waits().replace('\n', '\n    ')]
         for name, table in self.sockets():
             lines += [f'sockets of {name}:', *['    ' + line for line in table.splitlines()]]
@@ -147,11 +153,13 @@ class TestWorld:
             excinfo.traceback = Traceback(chain)
 
     def keep(self, command: str) -> None:
-        """The folder stays: captures, the sockets of every host with counters, who waits for what, and how to repeat it."""
+        """The folder stays: captures, their packets as text, the sockets of every host with counters, who waits for what."""
         self.kept = True
         self.folder.mkdir(parents=True, exist_ok=True)
         for tap in self.lab.captures:
             tap.flush()
+            text = '\n'.join(packets.lines(Path(tap.path), self.lab.world.clock.epoch_ns))
+            Path(tap.path).with_suffix('.txt').write_text(text + '\n')
         text = f'{command}\nseed {self.lab.seed}\n{self.lab.now:.9f} s of virtual time\n\n'
         text += f'who waits for what\n{self.who_waits()}\n'
         for host in self.lab.hosts.values():
