@@ -67,6 +67,10 @@ class Clock(TimerBase):
         self.now += step
         return self.now
 
+    def progress(self) -> None:
+        """A program got something done at this instant: it does not spin, and time is to creep no faster than at first."""
+        self._spin_start = self.now
+
     def read(self) -> i64:
         """`now` for a program: as the attribute, but it moves under the eyes of one that spins on it."""
         now: i64 = self.now

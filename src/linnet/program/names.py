@@ -6,6 +6,9 @@ and friends, with CPython's errors (gaierror EAI_NONAME for what nobody has).
 """
 from __future__ import annotations
 
+import errno
+import operator
+import os
 import socket as std
 from typing import Any
 
@@ -108,7 +111,13 @@ def gethostbyaddr(name: str) -> tuple[str, list[str], list[str]]:
 
 def getnameinfo(sockaddr: Any, flags: int) -> tuple[str, str]:
     """(host, service) of an address tuple."""
-    host, port = sockaddr[0], sockaddr[1]
+    if not isinstance(sockaddr, tuple):
+        raise TypeError(f'getnameinfo() argument 1 must be tuple, not {type(sockaddr).__name__}')
+    host, port = sockaddr[0], operator.index(sockaddr[1])
+    try:
+        in_aton(host)
+    except ValueError:
+        raise std.gaierror(std.EAI_NONAME, 'Name or service not known') from None
     name = host
     if not flags & std.NI_NUMERICHOST:
         try:
@@ -119,7 +128,7 @@ def getnameinfo(sockaddr: Any, flags: int) -> tuple[str, str]:
     service = str(port)
     if not flags & std.NI_NUMERICSERV:
         try:
-            service = real_getservbyport(port)
+            service = real_getservbyport(port, 'udp' if flags & std.NI_DGRAM else 'tcp')
         except OSError:
             pass
     return name, service
@@ -127,7 +136,39 @@ def getnameinfo(sockaddr: Any, flags: int) -> tuple[str, str]:
 
 def gethostname() -> str:
     """The name of the program's host."""
-    return current_program().net.name
+    program = current_program()
+    return program.runtime.hostnames.get(program.net, program.net.name)
+
+
+def sethostname(name: str | bytes) -> None:
+    """What gethostname() of all programs of the host answers; the others still know it by its old name."""
+    program = current_program()
+    program.runtime.hostnames[program.net] = name.decode() if isinstance(name, bytes) else name
+
+
+def if_nameindex() -> list[tuple[int, str]]:
+    """(index, name) of the host's interfaces."""
+    return [(int(dev.ifindex), dev.name) for dev in current_program().net.dev_base]
+
+
+def if_nametoindex(name: str | bytes) -> int:
+    """The index of an interface."""
+    wanted = os.fsdecode(name)
+    for index, known in if_nameindex():
+        if known == wanted:
+            return index
+    raise OSError('no interface with this name')
+
+
+def if_indextoname(index: int) -> str:
+    """The name of an interface."""
+    number = operator.index(index)
+    if not 0 <= number <= 0xFFFFFFFF:
+        raise OverflowError('index out of range')
+    for known, name in if_nameindex():
+        if known == number:
+            return name
+    raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
 
 
 def getfqdn(name: str = '') -> str:

@@ -10,6 +10,10 @@ from __future__ import annotations
 import _posixsubprocess
 import _thread
 import asyncio.events
+import builtins
+import fcntl
+import gc
+import io
 import os
 import queue
 import random
@@ -26,10 +30,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from linnet.kernel.file import O_NONBLOCK
-from linnet.net import files
-from linnet.net import socket as syscalls
-from linnet.program import chance, clocks, imports, names, polling, processes, runtime, sockets, threads, tls
+from linnet.program import chance, clocks, files, imports, names, polling, processes, runtime, sockets, threads, tls
 from linnet.program.runtime import FIRST_FD, current_program, current_task
 
 replaced: dict[int, tuple[Any, Any]] = {}  # id(original) -> (original, dispatcher)
@@ -69,7 +70,7 @@ class Socket(sockets.RealSocket, metaclass=_SocketType):
     __slots__ = ()
 
 
-def _choose(inside: type, outside: Any) -> Any:
+def _choose(inside: Any, outside: Any) -> Any:
     """A class whose instances are of one kind or the other."""
     class Either:
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -82,10 +83,12 @@ def _choose(inside: type, outside: Any) -> Any:
 
 
 def _on_fd(inside: Callable[..., Any], outside: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of os whose first argument is a descriptor: those of programs go one way, the machine's the other."""
+    """A function whose first argument is a descriptor: those of programs go one way, the machine's the other."""
     def either(fd: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(fd, int) and fd >= FIRST_FD and current_task() is not None:
-            return inside(fd, *args, **kwargs)
+        if current_task() is not None:
+            number = fd if isinstance(fd, (int, str)) or not hasattr(fd, 'fileno') else fd.fileno()
+            if isinstance(number, int) and FIRST_FD <= number < 1 << 31:
+                return inside(number, *args, **kwargs)
         return outside(fd, *args, **kwargs)
     either.__name__ = getattr(outside, '__name__', 'either')
     return either
@@ -105,45 +108,9 @@ def _pipe(inside: Callable[..., Any], outside: Callable[..., Any]) -> Callable[.
     return either
 
 
-def _pipe2(flags: int = 0) -> tuple[int, int]:
-    return files.sys_pipe2(current_program(), flags)
-
-
-def _close(fd: int) -> None:
-    syscalls.sys_close(current_program(), fd)
-
-
-def _read(fd: int, n: int) -> Any:
-    return syscalls.sys_read(current_program(), fd, n)
-
-
-def _write(fd: int, data: Any) -> int:
-    return syscalls.sys_write(current_program(), fd, bytes(data))
-
-
-def _set_blocking(fd: int, blocking: bool) -> None:
-    program = current_program()
-    flags = syscalls.sys_fcntl(program, fd, sockets.F_GETFL, 0)
-    syscalls.sys_fcntl(program, fd, sockets.F_SETFL,
-                       flags & ~O_NONBLOCK if blocking else flags | O_NONBLOCK)
-
-
-def _get_blocking(fd: int) -> bool:
-    return not syscalls.sys_fcntl(current_program(), fd, sockets.F_GETFL, 0) & O_NONBLOCK
-
-
 def _urandom(n: int) -> bytes:
     program = current_program()
     return bytes((program.import_random if chance.importing() else program.random).bytes(n))
-
-
-def _sendfile(out_fd: int, in_fd: int, offset: int | None, count: int) -> int:
-    """A regular file's bytes into a socket; without an offset the file's own position moves."""
-    at = os.lseek(in_fd, 0, os.SEEK_CUR) if offset is None else offset
-    sent = _write(out_fd, os.pread(in_fd, count, at)) if count else 0
-    if offset is None:
-        os.lseek(in_fd, at + sent, os.SEEK_SET)
-    return sent
 
 
 def _set_running_loop(loop: Any) -> None:
@@ -183,29 +150,31 @@ def _refuse_leaks() -> None:
 
 def _install_sockets() -> None:
     _refuse_leaks()
+    gc.callbacks.append(sockets.note_collection)
     _put(socket, 'socket', Socket)
-    setattr(socket, 'SocketType', Socket)  # noqa: B010  # mypy takes it for a constant
-    for name in ('getaddrinfo', 'gethostbyname', 'gethostbyname_ex', 'gethostbyaddr', 'getnameinfo', 'gethostname', 'getfqdn'):
+    for name in ('getaddrinfo', 'gethostbyname', 'gethostbyname_ex', 'gethostbyaddr', 'getnameinfo', 'gethostname', 'getfqdn',
+                 'sethostname', 'if_nameindex', 'if_nametoindex', 'if_indextoname'):
         _put(socket, name, dispatch(getattr(names, name), getattr(socket, name)))
     _put(socket, 'socketpair', dispatch(sockets.socketpair, socket.socketpair))
     _put(socket, 'fromfd', dispatch(sockets.fromfd, socket.fromfd))
-    _put(socket, 'close', _on_fd(_close, socket.close))
+    _put(socket, 'close', _on_fd(files.close, socket.close))
     setattr(ssl.SSLSocket, '_create', classmethod(tls.create))  # noqa: B010
     setattr(ssl.SSLContext, '_wrap_socket', tls.wrap_socket)  # noqa: B010
     _put(select, 'select', dispatch(polling.select, select.select))
-    _put(select, 'poll', _choose(polling.SimPoll, select.poll))
+    _put(select, 'poll', _choose(polling.new_poll, select.poll))
     _put(select, 'epoll', _choose(polling.SimEpoll, select.epoll))
     selectors.PollSelector._selector_cls = select.poll  # type: ignore[attr-defined]
     selectors.EpollSelector._selector_cls = select.epoll  # type: ignore[attr-defined]
     selectors.SelectSelector._select = staticmethod(select.select)  # type: ignore[attr-defined]
-    _put(os, 'close', _on_fd(_close, os.close))
-    _put(os, 'read', _on_fd(_read, os.read))
-    _put(os, 'write', _on_fd(_write, os.write))
-    _put(os, 'sendfile', _on_fd(_sendfile, os.sendfile))
-    _put(os, 'pipe', _pipe(_pipe2, os.pipe))
-    _put(os, 'pipe2', _pipe(_pipe2, os.pipe2))
-    _put(os, 'set_blocking', _on_fd(_set_blocking, os.set_blocking))
-    _put(os, 'get_blocking', _on_fd(_get_blocking, os.get_blocking))
+    for name in ('close', 'read', 'write', 'set_blocking', 'get_blocking', 'set_inheritable', 'get_inheritable', 'dup', 'dup2',
+                 'isatty', 'fstat', 'sendfile'):
+        _put(os, name, _on_fd(getattr(files, name), getattr(os, name)))
+    _put(io, 'open', _on_fd(files.open_fd, io.open))
+    setattr(builtins, 'open', io.open)  # noqa: B010
+    for name in ('fcntl', 'ioctl'):
+        _put(fcntl, name, _on_fd(getattr(files, name), getattr(fcntl, name)))
+    _put(os, 'pipe', _pipe(files.pipe, os.pipe))
+    _put(os, 'pipe2', _pipe(files.pipe2, os.pipe2))
     _put(asyncio.events, '_set_running_loop', dispatch(_set_running_loop, asyncio.events._set_running_loop))
 
 

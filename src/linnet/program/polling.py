@@ -8,27 +8,35 @@ would be.
 from __future__ import annotations
 
 import errno
+import operator
 import os
 import select as std
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, SupportsFloat
 
 from linnet.kernel.clock import ns_from_seconds
 from linnet.kernel.poll import POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI
+from linnet.kernel.sched import sched_yield
 from linnet.net import socket as sys
-from linnet.program.runtime import Program, current_program
+from linnet.program.runtime import FIRST_FD, Program, current_program
 
+SPINS = 100  # answers at one instant before a program yields
+real_poll = std.poll  # kept: the name is patched
 EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD = 1, 2, 3
 
 
 def _fd(file: Any) -> int:
     """The descriptor of an int or of an object with fileno()."""
-    fd = file if isinstance(file, int) else file.fileno()
-    if not isinstance(fd, int):
-        raise TypeError('argument must be an int, or have a fileno() method.')
+    fd: Any = file
+    if not isinstance(file, int):
+        if not hasattr(file, 'fileno'):
+            raise TypeError('argument must be an int, or have a fileno() method.')
+        fd = file.fileno()
+        if not isinstance(fd, int):
+            raise TypeError('fileno() returned a non-integer')
     if fd < 0:
         raise ValueError(f'file descriptor cannot be a negative integer ({fd})')
-    return fd
+    return int(fd)
 
 
 def _timeout_ns(seconds: float | None) -> int | None:
@@ -37,45 +45,102 @@ def _timeout_ns(seconds: float | None) -> int | None:
 
 def select(rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], timeout: float | None = None) -> Any:
     """As select.select."""
-    if timeout is not None and timeout < 0:
-        raise ValueError('timeout must be non-negative')
-    lists = (list(rlist), list(wlist), list(xlist))
+    if timeout is not None:
+        if not isinstance(timeout, SupportsFloat):
+            raise TypeError('timeout must be a float or None')
+        timeout = float(timeout)
+        if timeout < 0:
+            raise ValueError('timeout must be non-negative')
     wanted: dict[int, int] = {}
-    for files, events in zip(lists, (POLLIN, POLLOUT, POLLPRI), strict=True):
+    lists: list[list[tuple[Any, int]]] = []
+    for files, events in zip((rlist, wlist, xlist), (POLLIN, POLLOUT, POLLPRI), strict=True):
+        pairs = []
         for file in files:
             fd = _fd(file)
+            pairs.append((file, fd))
             wanted[fd] = wanted.get(fd, 0) | events
+        lists.append(pairs)
     ready = dict(poll(current_program(), list(wanted.items()), _timeout_ns(timeout)))
     if any(events & POLLNVAL for events in ready.values()):
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     masks = (POLLIN | POLLHUP | POLLERR, POLLOUT | POLLERR, POLLPRI)
-    return tuple([f for f in files if ready.get(_fd(f), 0) & mask] for files, mask in zip(lists, masks, strict=True))
+    return tuple([f for f, fd in pairs if ready.get(fd, 0) & mask] for pairs, mask in zip(lists, masks, strict=True))
 
 
 def poll(program: Program, wanted: list[tuple[int, int]], timeout: int | None) -> list[tuple[int, int]]:
-    """sys_poll(); after a signal's handler it goes on with the time that is left. timeout: ns, None: for ever."""
-    deadline = None if timeout is None else int(program.world.clock.now) + timeout
+    """sys_poll(); after a signal's handler it goes on with the time that is left. timeout: ns, None: for ever.
+
+    A descriptor of the machine is looked at once, at the beginning: no wait of a simulated program's is for the machine.
+    """
+    before = int(program.world.clock.now)
+    deadline = None if timeout is None else before + timeout
+    ready: list[tuple[int, int]] = []
+    if any(fd < FIRST_FD for fd, _ in wanted):
+        ready = _poll_machine([pair for pair in wanted if pair[0] < FIRST_FD])
+        wanted = [pair for pair in wanted if pair[0] >= FIRST_FD]
+        timeout = 0 if ready else timeout
     while True:
         try:
-            return list(sys.sys_poll(program, wanted, timeout))
+            ready += sys.sys_poll(program, wanted, timeout)
+            break
         except InterruptedError:
             program.signals.run_handlers()
         timeout = None if deadline is None else max(0, deadline - int(program.world.clock.now))
+    note_poll(program, before)
+    return ready
+
+
+def _poll_machine(wanted: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    poller = real_poll()
+    for fd, events in wanted:
+        poller.register(fd, events)
+    return poller.poll(0)
+
+
+def note_poll(program: Program, before: int) -> None:
+    """A program that only ever polls would never let another run: from the SPINS-th answer at one instant on it yields."""
+    if program.world.clock.now != before or program.poll_at != before:
+        program.poll_at, program.polls = int(program.world.clock.now), 0
+        return
+    program.polls += 1
+    if program.polls > SPINS:
+        sched_yield(program.world.sched)
+
+
+def new_poll() -> SimPoll:
+    """As select.poll()."""
+    self = object.__new__(SimPoll)
+    self._events = {}
+    self._polling = False
+    return self
+
+
+def _short(events: int) -> int:
+    """An event mask as an unsigned short."""
+    number = operator.index(events)
+    if number < 0:
+        raise ValueError('value must be positive')
+    if number > 0xFFFF:
+        raise OverflowError('Python int too large for C unsigned short')
+    return number
 
 
 class SimPoll:
     """As select.poll()."""
 
-    def __init__(self) -> None:
-        self._events: dict[int, int] = {}
+    _events: dict[int, int]
+    _polling: bool
+
+    def __new__(cls) -> SimPoll:
+        raise TypeError(f"cannot create '{cls.__module__}.{cls.__name__}' instances")
 
     def register(self, fd: Any, eventmask: int = std.POLLIN | std.POLLPRI | std.POLLOUT) -> None:
         """Watch a descriptor."""
-        self._events[_fd(fd)] = eventmask
+        self._events[_fd(fd)] = _short(eventmask)
 
     def modify(self, fd: Any, eventmask: int) -> None:
         """Watch it for something else."""
-        number = _fd(fd)
+        number, eventmask = _fd(fd), _short(eventmask)
         if number not in self._events:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
         self._events[number] = eventmask
@@ -86,16 +151,29 @@ class SimPoll:
 
     def poll(self, timeout: float | None = None) -> list[tuple[int, int]]:
         """(descriptor, events) of those that are ready; timeout in ms, None or negative: for ever."""
+        if timeout is not None and timeout > 0x7FFFFFFF:
+            raise OverflowError('timeout is too large')
+        if self._polling:
+            raise RuntimeError('concurrent poll() invocation')
         ns = None if timeout is None or timeout < 0 else ns_from_seconds(timeout / 1000)
-        return poll(current_program(), list(self._events.items()), ns)
+        self._polling = True
+        try:
+            return poll(current_program(), list(self._events.items()), ns)
+        finally:
+            self._polling = False
 
 
 class SimEpoll:
     """As select.epoll()."""
 
     def __init__(self, sizehint: int = -1, flags: int = 0) -> None:
+        self._epfd = -1
+        if operator.index(sizehint) != -1 and sizehint <= 0:
+            raise ValueError('negative sizehint')
+        if flags & ~std.EPOLL_CLOEXEC:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         self._program = current_program()
-        self._epfd = sys.sys_epoll_create1(self._program, 0)
+        self._epfd = sys.sys_epoll_create1(self._program, std.EPOLL_CLOEXEC)
 
     @classmethod
     def fromfd(cls, fd: int) -> SimEpoll:
@@ -155,10 +233,12 @@ class SimEpoll:
         elif maxevents <= 0:
             raise ValueError(f'maxevents must be greater than 0, got {maxevents}')
         ns = _timeout_ns(timeout)
-        deadline = None if ns is None else int(self._program.world.clock.now) + ns
+        before = int(self._program.world.clock.now)
+        deadline = None if ns is None else before + ns
         while True:
             try:
                 ready = sys.sys_epoll_wait(self._program, self._epfd, maxevents, ns)
+                note_poll(self._program, before)
                 return [(int(data), int(events)) for data, events in ready]
             except InterruptedError:
                 self._program.signals.run_handlers()

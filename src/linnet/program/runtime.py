@@ -125,6 +125,9 @@ class Program(Process):
         self.import_random = net.random.fork(f'imports {pid}')
         self.main_thread: threading.Thread = MainThread()
         self.signals = Signals(runtime.world.clock, self._end, self._wake)
+        self.poll_at = -1  # when it polled last (ns), and how often it did at that instant
+        self.polls = 0
+        self.looks = 0  # at the clock
         self.check = True
         self.silent = False  # it is being ended: what its threads say of that goes nowhere
 
@@ -208,6 +211,7 @@ class Runtime(SwitchHook):
         self.world = world
         self.programs: list[Program] = []
         self.names = HostTable()
+        self.hostnames: dict[Net, str] = {}  # of hosts whose programs called sethostname()
         self.states: dict[int, TaskState] = {}
         self.outside = TaskState()
         self.locals = Locals() if REACHABLE else None

@@ -7,24 +7,27 @@ outs are as CPython makes them: with one, the descriptor is non-blocking and the
 from __future__ import annotations
 
 import errno
+import operator
 import os
 import socket as std
 import struct
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from linnet.include.linux.inet import in_ntoa
 from linnet.include.linux.socket import AF_INET, Cmsg, Msghdr, Sockaddr
 from linnet.kernel.clock import ns_from_seconds
-from linnet.kernel.file import O_NONBLOCK
+from linnet.kernel.file import FD_CLOEXEC, O_NONBLOCK
 from linnet.kernel.poll import POLLERR, POLLHUP, POLLIN, POLLOUT
 from linnet.net import socket as sys
 from linnet.program import names, polling
-from linnet.program.runtime import Program, current_program
+from linnet.program.files import F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL
+from linnet.program.runtime import Program, current_program, running
 
 T = TypeVar('T')
 Address = Any  # what programs pass: (host, port) for AF_INET
-F_GETFL, F_SETFL = 3, 4
 FOREVER = 1 << 62  # ns
 RealSocket = std.socket  # kept: the module's name is patched while a program runs
 
@@ -93,13 +96,13 @@ class SimSocket(std.socket):
         self._closed = True
         self._fd = -1
         if fileno is not None:
-            self._adopt(fileno)
+            self._adopt(fileno, family, type, proto)
         else:
             self._family = AF_INET if family == -1 else int(family)
             kind = std.SOCK_STREAM if type == -1 else int(type)
             self._kind = kind & ~(std.SOCK_NONBLOCK | std.SOCK_CLOEXEC)
             self._proto = 0 if proto == -1 else proto
-            self._fd = sys.sys_socket(program, self._family, kind, self._proto)
+            self._fd = sys.sys_socket(program, self._family, kind | std.SOCK_CLOEXEC, self._proto)
         self._closed = False
         self._timeout = std.getdefaulttimeout()
         if fileno is None and isinstance(type, int) and type != -1 and type & std.SOCK_NONBLOCK:
@@ -107,16 +110,18 @@ class SimSocket(std.socket):
         elif self._timeout is not None:
             self._set_nonblock(True)
 
-    def _adopt(self, fileno: int) -> None:
-        """Take over an open descriptor of the program, as socket.socket(fileno=...) does."""
+    def _adopt(self, fileno: int, family: int, type: int, proto: int) -> None:
+        """Take over an open descriptor of the program, as socket.socket(fileno=...) does: what is given is believed."""
         if not isinstance(fileno, int):
-            raise TypeError(f"'{type(fileno).__name__}' object cannot be interpreted as an integer")
+            raise TypeError(f"'{fileno.__class__.__name__}' object cannot be interpreted as an integer")
         if fileno < 0:
             raise ValueError('negative file descriptor')
+        program = self._program
+        sys.sys_getsockname(program, fileno)  # EBADF, ENOTSOCK
+        self._family = family if family != -1 else int_option(program, fileno, std.SO_DOMAIN)
+        self._kind = type if type != -1 else int_option(program, fileno, std.SO_TYPE)
+        self._proto = proto if proto != -1 else int_option(program, fileno, std.SO_PROTOCOL)
         self._fd = fileno
-        self._family = self._int_opt(std.SOL_SOCKET, std.SO_DOMAIN)
-        self._kind = self._int_opt(std.SOL_SOCKET, std.SO_TYPE)
-        self._proto = self._int_opt(std.SOL_SOCKET, std.SO_PROTOCOL)
 
     def _int_opt(self, level: int, option: int) -> int:
         value: int = struct.unpack('i', sys.sys_getsockopt(self._program, self._fd, level, option, 4))[0]
@@ -144,13 +149,19 @@ class SimSocket(std.socket):
         """Seconds, or None: for ever."""
         return self._timeout
 
-    def __repr__(self) -> str:
-        state = ' [closed]' if self._fd < 0 else ''
-        return f'<linnet.socket{state} fd={self._fd} family={self._family} type={self._kind} host={self._program.net.name}>'
-
     def __del__(self) -> None:
-        """CPython warns of unclosed sockets by closing them; a world closes them with their program."""
-        return
+        """As CPython: warn of a socket that was not closed, and close it, where the program dropped its last reference.
+
+        What the collector of cycles finds is left to the end of the program: it comes at no certain time, and so would the FIN.
+        """
+        fd = getattr(self, '_fd', -1)
+        if fd < 0 or self._program.exited or collector.running or running.task is None:
+            return
+        if running.task.process is self._program:
+            warnings.warn(f'unclosed {self!r}', ResourceWarning, source=self, stacklevel=2)
+            self._fd = -1
+            with suppress(OSError):
+                sys.sys_close(self._program, fd)
 
     def __getstate__(self) -> Any:
         raise TypeError(f'cannot pickle {self.__class__.__name__!r} object')
@@ -166,12 +177,12 @@ class SimSocket(std.socket):
         return fd
 
     def get_inheritable(self) -> bool:
-        """No program of a world executes another."""
-        return False
+        """As set; no program of a world executes another."""
+        return not sys.sys_fcntl(self._program, self._fd, F_GETFD, 0) & FD_CLOEXEC
 
     def set_inheritable(self, inheritable: bool) -> None:
-        """Accepted; see get_inheritable."""
-        self._check_open()
+        """See get_inheritable."""
+        sys.sys_fcntl(self._program, self._fd, F_SETFD, 0 if inheritable else FD_CLOEXEC)
 
     def _check_open(self) -> None:
         if self._fd < 0:
@@ -217,7 +228,9 @@ class SimSocket(std.socket):
             deadline = self._deadline()
         while True:
             try:
-                return call()
+                result = call()
+                self._program.world.clock.progress()
+                return result
             except BlockingIOError:
                 if not self._timeout or deadline is None:
                     raise
@@ -240,7 +253,7 @@ class SimSocket(std.socket):
 
     def listen(self, backlog: int = 128) -> None:
         """Start to listen; backlog as the system call takes it."""
-        sys.sys_listen(self._program, self._fd, max(0, backlog))
+        sys.sys_listen(self._program, self._fd, max(0, c_int(backlog)))
 
     def connect(self, address: Address) -> None:
         """Connect; with a time-out, TimeoutError when it is over."""
@@ -274,7 +287,7 @@ class SimSocket(std.socket):
     def accept(self) -> tuple[SimSocket, Address]:
         """The next connection and its peer."""
         self._check_open()
-        fd, peer = self._call(POLLIN, lambda: sys.sys_accept4(self._program, self._fd, 0))
+        fd, peer = self._call(POLLIN, lambda: sys.sys_accept4(self._program, self._fd, std.SOCK_CLOEXEC))
         sock = SimSocket.__new__(SimSocket)
         sock._program = self._program
         sock._io_refs, sock._closed = 0, False
@@ -286,7 +299,7 @@ class SimSocket(std.socket):
 
     def shutdown(self, how: int) -> None:
         """SHUT_RD, SHUT_WR or SHUT_RDWR."""
-        sys.sys_shutdown(self._program, self._fd, how)
+        sys.sys_shutdown(self._program, self._fd, c_int(how))
 
     def _real_close(self, _ss: Any = None) -> None:
         fd, self._fd = self._fd, -1
@@ -295,7 +308,7 @@ class SimSocket(std.socket):
 
     def dup(self) -> SimSocket:
         """A second descriptor for the same socket."""
-        fd = sys.sys_dup(self._program, self._fd)
+        fd = sys.sys_fcntl(self._program, self._fd, F_DUPFD_CLOEXEC, 0)
         sock = self.__class__(self._family, self._kind, self._proto, fileno=fd)
         sock.settimeout(self._timeout)
         return sock
@@ -353,16 +366,17 @@ class SimSocket(std.socket):
         """sendto(data, address) or sendto(data, flags, address)."""
         if len(args) not in (1, 2):
             raise TypeError(f'sendto() takes 2 or 3 arguments ({len(args) + 1} given)')
-        flags, address = (0, args[0]) if len(args) == 1 else args
-        target = None if address is None else to_sockaddr(self._family, address, 'sendto')
         raw = _bytes(data)
+        flags, address = (0, args[0]) if len(args) == 1 else (c_int(args[0]), args[1])
+        target = to_sockaddr(self._family, address, 'sendto')
         return self._call(POLLOUT, lambda: sys.sys_sendto(self._program, self._fd, raw, flags, target))
 
     def sendmsg(self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Address = None) -> int:
         """Send the buffers as one message, with control messages (level, type, bytes)."""
         raw = b''.join([_bytes(b) for b in buffers])
         target = None if address is None else to_sockaddr(self._family, address, 'sendmsg')
-        control = [Cmsg(level, kind, _bytes(data)) for level, kind, data in ancdata]
+        control = [_cmsg(item) for item in ancdata]
+        flags = c_int(flags)
 
         def call() -> int:
             msg = Msghdr(raw)
@@ -370,10 +384,6 @@ class SimSocket(std.socket):
             msg.msg_control = control
             return sys.sys_sendmsg(self._program, self._fd, msg, flags)
         return self._call(POLLOUT, call)
-
-    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
-        """Send a regular file until its end (or count bytes); no descriptor of the machine is involved."""
-        return self._sendfile_use_send(file, offset, count)  # type: ignore[attr-defined,no-any-return]
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """Up to bufsize bytes; b'' at the end of the stream."""
@@ -394,7 +404,7 @@ class SimSocket(std.socket):
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Address]:
         """As recv_into, with the sender's address."""
-        view = memoryview(buffer).cast('B')
+        view = _writable(buffer)
         if nbytes < 0:
             raise ValueError('negative buffersize in recv_into')
         if nbytes > len(view):
@@ -406,17 +416,29 @@ class SimSocket(std.socket):
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Address]:
         """(data, control messages, flags, sender)."""
+        bufsize, ancbufsize, flags = c_int(bufsize), c_int(ancbufsize), c_int(flags)
+        if bufsize < 0:
+            raise ValueError('negative buffer size in recvmsg()')
+        if ancbufsize < 0:
+            raise ValueError('invalid ancillary data buffer length')
+
         def call() -> Msghdr:
             msg = Msghdr()
             sys.sys_recvmsg(self._program, self._fd, msg, bufsize, flags)
             return msg
         msg = self._call(POLLIN, call)
-        control = [(c.cmsg_level, c.cmsg_type, c.data) for c in msg.msg_control] if ancbufsize else []
+        control = []
+        for cmsg in msg.msg_control:
+            if std.CMSG_LEN(len(cmsg.data)) > ancbufsize:
+                msg.msg_flags |= std.MSG_CTRUNC
+                break
+            control.append((int(cmsg.cmsg_level), int(cmsg.cmsg_type), cmsg.data))
+            ancbufsize -= std.CMSG_SPACE(len(cmsg.data))
         return b''.join(msg.chunks), control, msg.msg_flags, from_sockaddr(msg.msg_name)
 
     def recvmsg_into(self, buffers: Iterable[Any], ancbufsize: int = 0, flags: int = 0) -> tuple[int, list[Any], int, Address]:
         """As recvmsg, into buffers."""
-        views = [memoryview(b).cast('B') for b in buffers]
+        views = [_writable(b) for b in buffers]
         data, control, got, peer = self.recvmsg(sum(len(v) for v in views), ancbufsize, flags)
         at = 0
         for view in views:
@@ -430,21 +452,67 @@ def _bytes(data: Any) -> bytes:
     """What a program wants to send, as immutable bytes (the stack shares them, so a mutable buffer is copied here once)."""
     if type(data) is bytes:
         return data
-    if isinstance(data, str):
-        raise TypeError("a bytes-like object is required, not 'str'")
-    return bytes(memoryview(data).cast('B')) if not isinstance(data, (bytes, bytearray)) else bytes(data)
+    try:
+        return bytes(data) if isinstance(data, (bytes, bytearray)) else bytes(memoryview(data).cast('B'))
+    except TypeError:
+        raise TypeError(f"a bytes-like object is required, not '{type(data).__name__}'") from None
+
+
+def _writable(buffer: Any) -> memoryview:
+    """A buffer to receive into."""
+    view = memoryview(buffer)
+    if view.readonly:
+        raise TypeError(f"read-write bytes-like object is required, not '{type(buffer).__name__}'")
+    return view.cast('B')
+
+
+def _cmsg(item: Any) -> Cmsg:
+    """One item of sendmsg()'s ancdata."""
+    if not isinstance(item, Sequence) or len(item) != 3:
+        raise TypeError('[sendmsg() ancillary data items must be 3-item sequences]')
+    return Cmsg(c_int(item[0]), c_int(item[1]), _bytes(item[2]))
+
+
+def c_int(value: Any) -> int:
+    """An argument as a C int."""
+    number = operator.index(value)
+    if not -0x80000000 <= number <= 0x7FFFFFFF:
+        raise OverflowError('Python int too large to convert to C int')
+    return number
+
+
+def int_option(program: Program, fd: int, option: int) -> int:
+    """An option of SOL_SOCKET."""
+    value: int = struct.unpack('i', sys.sys_getsockopt(program, fd, std.SOL_SOCKET, option, 4))[0]
+    return value
+
+
+class _Collector:
+    """Is the interpreter's collector of cycles running?"""
+
+    running = False
+
+
+collector = _Collector()
+
+
+def note_collection(phase: str, _: Any) -> None:
+    """For gc.callbacks."""
+    collector.running = phase == 'start'
 
 
 def socketpair(family: int | None = None, type: int = std.SOCK_STREAM, proto: int = 0) -> tuple[SimSocket, SimSocket]:
     """A connected pair within the program (AF_UNIX by default, as in CPython)."""
     program = current_program()
     a, b = sys.sys_socketpair(program, std.AF_UNIX if family is None else family, type, proto)
+    for fd in (a, b):
+        sys.sys_fcntl(program, fd, F_SETFD, FD_CLOEXEC)
     return SimSocket(fileno=a), SimSocket(fileno=b)
 
 
 def fromfd(fd: int, family: int, type: int, proto: int = 0) -> SimSocket:
     """A socket on a duplicate of an open descriptor."""
-    return SimSocket(family, type, proto, fileno=sys.sys_dup(current_program(), fd))
+    return SimSocket(family, type, proto, fileno=sys.sys_fcntl(current_program(), fd, F_DUPFD_CLOEXEC, 0))
 
 
 

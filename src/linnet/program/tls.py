@@ -20,6 +20,7 @@ from weakref import ref
 
 from linnet.kernel.poll import POLLIN, POLLOUT
 from linnet.net import socket as sys
+from linnet.program.runtime import FIRST_FD
 from linnet.program.sockets import SimSocket, twin
 
 HEADER = 5  # bytes of a TLS record's header; the last two are the length of what follows
@@ -28,8 +29,8 @@ real_wrap_socket = ssl.SSLContext._wrap_socket  # type: ignore[attr-defined]
 
 
 def create(cls: type[ssl.SSLSocket], sock: Any, *args: Any, **kwargs: Any) -> Any:
-    """SSLSocket._create: for a simulated socket, an instance of the same class over SimSocket."""
-    return real_create(twin(cls) if isinstance(sock, SimSocket) else cls, sock, *args, **kwargs)
+    """SSLSocket._create: for a simulated socket (or what wraps one), an instance of the same class over SimSocket."""
+    return real_create(twin(cls) if sock.fileno() >= FIRST_FD else cls, sock, *args, **kwargs)
 
 
 def wrap_socket(context: ssl.SSLContext, sock: Any, server_side: bool, server_hostname: str | None = None, *,

@@ -11,6 +11,7 @@ from linnet.kernel.clock import (
     NSEC_PER_JIFFY,
     NSEC_PER_SEC,
     SPIN_READS,
+    SPIN_STEP,
     RealClock,
     VirtualClock,
     jiffies_to_nsecs,
@@ -36,6 +37,16 @@ def test_a_program_that_spins_on_the_clock_sees_it_move() -> None:
     while clock.read() < NSEC_PER_SEC:
         reads += 1
     assert reads < 1_000 and clock.now < 1.05 * NSEC_PER_SEC
+
+
+def test_a_program_that_gets_things_done_sees_it_move_by_the_least_step() -> None:
+    busy, idle = VirtualClock(), VirtualClock()
+    for _ in range(SPIN_READS + 2000):
+        busy.progress()
+        busy.read()
+        idle.read()
+    assert busy.now == 2000 * SPIN_STEP
+    assert idle.now > 1000 * busy.now
 
 
 def test_reading_between_events_never_creeps() -> None:
