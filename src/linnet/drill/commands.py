@@ -323,7 +323,11 @@ class Commands:
                 if rest and rest[0] == 'lock':
                     rest.pop(0)
                     cfg.fc_mx[RTAX_LOCK] = cfg.fc_mx.get(RTAX_LOCK, 0) | 1 << METRICS[word]
-                cfg.fc_mx[METRICS[word]] = int(rest.pop(0))
+                value = rest.pop(0)
+                if word == 'rto_min' and not value.isdigit():
+                    cfg.fc_mx[METRICS[word]] = tc_options([word, value])[word] // 1_000_000  # ms
+                    continue
+                cfg.fc_mx[METRICS[word]] = int(value)
             else:
                 raise DrillError(f'ip route: {word!r}')
         err = fib_add_route(self.net, cfg)

@@ -109,6 +109,7 @@ from linnet.net.ipv4.tcp_input_loss import (
 from linnet.net.ipv4.tcp_input_opt import tcp_fast_path_check, tcp_replace_ts_recent
 from linnet.net.ipv4.tcp_input_sack import tcp_sacktag_state_init, tcp_sacktag_write_queue
 from linnet.net.ipv4.tcp_output import (
+    tcp_clamp_probe0_to_user_timeout,
     tcp_schedule_loss_probe,
     tcp_send_ack,
     tcp_slow_start_after_idle_check,
@@ -373,7 +374,8 @@ def tcp_ack_probe(sk: TcpSock) -> None:
         inet_csk_clear_xmit_timer(sk, ICSK_TIME_PROBE0)
         # the send that follows starts the retransmit timer
     else:
-        tcp_reset_xmit_timer(sk, ICSK_TIME_PROBE0, tcp_probe0_when(sk, TCP_RTO_MAX), TCP_RTO_MAX)
+        when = tcp_clamp_probe0_to_user_timeout(sk, tcp_probe0_when(sk, TCP_RTO_MAX))
+        tcp_reset_xmit_timer(sk, ICSK_TIME_PROBE0, when, TCP_RTO_MAX)
 
 
 def tcp_snd_una_update(tp: TcpSock, ack: i64) -> None:
