@@ -48,6 +48,7 @@ def loopback_xmit(skb: SkBuff, dev: NetDevice) -> i64:
     if skb.tx_flags != 0:
         skb_tx_timestamp(skb)
     skb_orphan_frags_rx(skb)
+    skb.tstamp = 0  # a time of departure, if any
     skb_orphan(skb)
     eth_type_trans(skb, dev)
     size = skb.len

@@ -108,6 +108,7 @@ class InetConnectionSock(InetSock):
         self.sk_timer: SockTimer | None = None  # keepalive, FIN_WAIT2 (Linux: sk->sk_timer)
         self.icsk_rto: i64 = 1000
         self.icsk_rto_min: i64 = 200
+        self.icsk_rto_max: i64 = 120_000
         self.icsk_delack_max: i64 = 200
         self.icsk_pmtu_cookie: i64 = 0
         self.icsk_ca_ops: TcpCongestionOps | None = None

@@ -209,6 +209,7 @@ TCP_FASTOPEN_KEY: Final = 33
 TCP_FASTOPEN_NO_COOKIE: Final = 34
 TCP_INQ: Final = 36
 TCP_TX_DELAY: Final = 37
+TCP_RTO_MAX_MS: Final = 44
 
 
 class TcpFastopenRequest:

@@ -488,6 +488,7 @@ def inet_clone_fields(newsk: InetConnectionSock, sk: InetConnectionSock) -> None
     newsk.is_icsk = sk.is_icsk
     newsk.cmsg_flags = sk.cmsg_flags
     newsk.icsk_rto_min = sk.icsk_rto_min
+    newsk.icsk_rto_max = sk.icsk_rto_max
     newsk.icsk_delack_max = sk.icsk_delack_max
     newsk.icsk_ca_ops = sk.icsk_ca_ops
     newsk.icsk_ca_setsockopt = sk.icsk_ca_setsockopt

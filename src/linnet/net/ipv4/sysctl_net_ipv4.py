@@ -109,6 +109,7 @@ INTS: Final = (
     ('tcp_retries1', '', 0, U8_MAX),
     ('tcp_retries2', '', 0, U8_MAX),
     ('tcp_rfc1337', '', 0, U8_MAX),
+    ('tcp_rto_max_ms', '', 1000, 120_000),
     ('tcp_rto_min_us', '', 1, INT_MAX),
     ('tcp_sack', '', 0, U8_MAX),
     ('tcp_shrink_window', '', 0, 1),

@@ -122,6 +122,7 @@ def tcp_init_sock(sk: Sock) -> None:
     tp = tcp_sk(sk)
     ipv4 = sock_net(sk).ipv4
     tp.icsk_rto = TCP_TIMEOUT_INIT
+    tp.icsk_rto_max = ipv4.sysctl_tcp_rto_max_ms
     tp.icsk_rto_min = ipv4.sysctl_tcp_rto_min_us // 1000
     tp.icsk_delack_max = TCP_DELACK_MAX
     tp.mdev_us = TCP_TIMEOUT_INIT * 1000

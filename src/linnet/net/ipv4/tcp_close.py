@@ -217,6 +217,7 @@ def tcp_reset_connection_state(sk: TcpSock) -> None:
     sk.icsk_probes_out = 0
     sk.icsk_probes_tstamp = 0
     sk.icsk_rto = TCP_TIMEOUT_INIT
+    sk.icsk_rto_max = sock_net(sk).ipv4.sysctl_tcp_rto_max_ms
     sk.icsk_rto_min = sock_net(sk).ipv4.sysctl_tcp_rto_min_us // 1000
     sk.icsk_delack_max = TCP_DELACK_MAX
     sk.snd_ssthresh = TCP_INFINITE_SSTHRESH

@@ -22,7 +22,6 @@ from linnet.include.net.snmp import (
 )
 from linnet.include.net.sock import sock_net
 from linnet.include.net.tcp import (
-    TCP_RTO_MAX,
     TCP_TIMEOUT_INIT,
     TFO_SERVER_COOKIE_NOT_REQD,
     TFO_SERVER_ENABLE,
@@ -60,7 +59,7 @@ def tcp_fastopen_create_child(sk: TcpSock, skb: SkBuff, req: RequestSock) -> Tcp
     child.snd_wnd = skb.window
     child.max_window = child.snd_wnd
     req.timeout = TCP_TIMEOUT_INIT
-    inet_csk_reset_xmit_timer(child, ICSK_TIME_RETRANS, req.timeout, TCP_RTO_MAX)
+    inet_csk_reset_xmit_timer(child, ICSK_TIME_RETRANS, req.timeout, child.icsk_rto_max)
     tcp_init_transfer(child)
     child.rcv_nxt = (skb.seq + 1) & U32
     tcp_fastopen_add_skb(child, skb)

@@ -56,7 +56,6 @@ from linnet.include.net.tcp import (
     TCP_ECN_OK,
     TCP_MAX_QUICKACKS,
     TCP_PAWS_WINDOW,
-    TCP_RTO_MAX,
     TCP_TIMEOUT_MIN,
     TCP_TIMEWAIT_LEN,
     TCPHDR_ACK,
@@ -386,7 +385,7 @@ def tcp_rcv_synsent_state_process(sk: TcpSock, skb: SkBuff) -> i64:
         if not after(skb.ack_seq, sk.snd_una) or after(skb.ack_seq, sk.snd_nxt):
             # half-open at the other end, or an old duplicate: after the RST, try again soon
             if sk.icsk_retransmits == 0:
-                inet_csk_reset_xmit_timer(sk, ICSK_TIME_RETRANS, TCP_TIMEOUT_MIN, TCP_RTO_MAX)
+                inet_csk_reset_xmit_timer(sk, ICSK_TIME_RETRANS, TCP_TIMEOUT_MIN, sk.icsk_rto_max)
             tcp_synsent_undo(sk, saved_clamp)
             return SKB_DROP_REASON_TCP_INVALID_ACK_SEQUENCE
         if rx_opt.saw_tstamp and rx_opt.rcv_tsecr != 0 and not between(rx_opt.rcv_tsecr, sk.retrans_stamp, tcp_time_stamp(sk)):
@@ -490,7 +489,7 @@ def tcp_delay_final_ack(sk: TcpSock) -> bool:
     if (sk.sk_write_pending != 0 or sk.icsk_accept_queue.rskq_defer_accept != 0 or inet_csk_in_pingpong_mode(sk)):
         inet_csk_schedule_ack(sk)
         tcp_enter_quickack_mode(sk, TCP_MAX_QUICKACKS)
-        inet_csk_reset_xmit_timer(sk, ICSK_TIME_DACK, TCP_DELACK_MAX, TCP_RTO_MAX)
+        inet_csk_reset_xmit_timer(sk, ICSK_TIME_DACK, TCP_DELACK_MAX, sk.icsk_rto_max)
         return True
     return False
 

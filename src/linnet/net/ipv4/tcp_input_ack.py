@@ -35,7 +35,6 @@ from linnet.include.net.tcp import (
     TCP_CHRONO_BUSY,
     TCP_ECN_DEMAND_CWR,
     TCP_ECN_OK,
-    TCP_RTO_MAX,
     TCPCB_LOST,
     TCPCB_RETRANS,
     TCPCB_SACKED_ACKED,
@@ -165,7 +164,7 @@ def tcp_rtt_estimator(sk: TcpSock, mrtt_us: i64) -> None:
 def tcp_set_rto(sk: TcpSock) -> None:
     """RTO = srtt + 4 * variance (rttvar_us holds it four times), in whole jiffies.  Linux: net/ipv4/tcp_input.c."""
     rto = ((sk.srtt_us >> 3) + sk.rttvar_us + 999) // 1000
-    sk.icsk_rto = rto if rto < TCP_RTO_MAX else TCP_RTO_MAX
+    sk.icsk_rto = rto if rto < sk.icsk_rto_max else sk.icsk_rto_max
 
 
 def tcp_update_rtt_min(sk: TcpSock, rtt_us: i64) -> None:
@@ -374,8 +373,8 @@ def tcp_ack_probe(sk: TcpSock) -> None:
         inet_csk_clear_xmit_timer(sk, ICSK_TIME_PROBE0)
         # the send that follows starts the retransmit timer
     else:
-        when = tcp_clamp_probe0_to_user_timeout(sk, tcp_probe0_when(sk, TCP_RTO_MAX))
-        tcp_reset_xmit_timer(sk, ICSK_TIME_PROBE0, when, TCP_RTO_MAX)
+        when = tcp_clamp_probe0_to_user_timeout(sk, tcp_probe0_when(sk, sk.icsk_rto_max))
+        tcp_reset_xmit_timer(sk, ICSK_TIME_PROBE0, when, sk.icsk_rto_max)
 
 
 def tcp_snd_una_update(tp: TcpSock, ack: i64) -> None:

@@ -27,7 +27,6 @@ from linnet.include.net.tcp import (
     TCP_INFINITE_SSTHRESH,
     TCP_MIN_MSS,
     TCP_MSS_DEFAULT,
-    TCP_RTO_MAX,
     TCP_TIMEOUT_MIN,
     TCPCB_LOST,
     TCPCB_SACKED_ACKED,
@@ -202,7 +201,7 @@ def tcp_rearm_rto(sk: TcpSock) -> None:
         if skb is not None:
             left = (skb.tstamp + rto * 1_000_000 - sock_net(sk).clock.now) // 1_000_000
             rto = left if left > TCP_TIMEOUT_MIN else TCP_TIMEOUT_MIN
-    tcp_reset_xmit_timer(sk, ICSK_TIME_RETRANS, rto, TCP_RTO_MAX)
+    tcp_reset_xmit_timer(sk, ICSK_TIME_RETRANS, rto, sk.icsk_rto_max)
 
 
 def tcp_verify_retransmit_hint(tp: TcpSock, skb: SkBuff) -> None:

@@ -38,7 +38,6 @@ from linnet.include.net.tcp import (
     TCP_CA_CWR,
     TCP_NAGLE_OFF,
     TCP_RACK_RECOVERY_THRESH,
-    TCP_RTO_MAX,
     TCPCB_EVER_RETRANS,
     TCPCB_LOST,
     TCPCB_SACKED_ACKED,
@@ -458,7 +457,7 @@ def tcp_check_sack_reneging(sk: TcpSock, flag: i64) -> bool:
     if (flag & FLAG_SACK_RENEGING) == 0 or (flag & FLAG_SND_UNA_ADVANCED) == 0:
         return False
     delay = ((sk.srtt_us >> 4) + 999) // 1000
-    inet_csk_reset_xmit_timer(sk, ICSK_TIME_RETRANS, delay if delay > 10 else 10, TCP_RTO_MAX)
+    inet_csk_reset_xmit_timer(sk, ICSK_TIME_RETRANS, delay if delay > 10 else 10, sk.icsk_rto_max)
     sk.ack_sack.keep_timer = True
     return True
 

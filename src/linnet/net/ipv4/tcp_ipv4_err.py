@@ -40,7 +40,6 @@ from linnet.include.net.snmp import (
 )
 from linnet.include.net.sock import Sock, sock_net, sock_owned_by_user
 from linnet.include.net.tcp import (
-    TCP_RTO_MAX,
     TCP_TIMEOUT_INIT,
     TCPF_MTU_REDUCED_DEFERRED,
     TcpSock,
@@ -117,11 +116,11 @@ def tcp_ld_RTO_revert(sk: TcpSock, seq: i64) -> None:
         tcp_set_rto(sk)
     else:
         sk.icsk_rto = TCP_TIMEOUT_INIT
-    sk.icsk_rto = inet_csk_rto_backoff(sk, TCP_RTO_MAX)
+    sk.icsk_rto = inet_csk_rto_backoff(sk, sk.icsk_rto_max)
     tcp_mstamp_refresh(sk)
     remaining = sk.icsk_rto - (sk.tcp_mstamp - skb.tstamp) // 1_000_000
     if remaining > 0:
-        inet_csk_reset_xmit_timer(sk, ICSK_TIME_RETRANS, remaining, TCP_RTO_MAX)
+        inet_csk_reset_xmit_timer(sk, ICSK_TIME_RETRANS, remaining, sk.icsk_rto_max)
     else:
         tcp_retransmit_timer(sk)
 

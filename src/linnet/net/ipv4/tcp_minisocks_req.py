@@ -24,7 +24,6 @@ from linnet.include.net.snmp import (
 )
 from linnet.include.net.sock import Sock, sock_net
 from linnet.include.net.tcp import (
-    TCP_RTO_MAX,
     TCPHDR_ACK,
     TCPHDR_RST,
     TCPHDR_SYN,
@@ -86,7 +85,7 @@ def tcp_rtx_syn_of(sk: TcpSock, req: RequestSock) -> None:
     if inet_rtx_syn_ack(sk, req) == 0:
         timer = req.rsk_timer
         if timer is not None and timer.armed:
-            mod_timer(timer, net.clock.now + reqsk_timeout(req, TCP_RTO_MAX) * NSEC_PER_JIFFY)
+            mod_timer(timer, net.clock.now + reqsk_timeout(req, sk.icsk_rto_max) * NSEC_PER_JIFFY)
 
 
 def tcp_embryonic_reset(sk: TcpSock, skb: SkBuff, req: RequestSock, fastopen: bool) -> None:
@@ -124,7 +123,7 @@ def tcp_check_req(sk: TcpSock, skb: SkBuff, req: RequestSock, fastopen: bool) ->
                 if req.tstamp_ok and not fastopen:
                     tsecr_reject = not between(opt.rcv_tsecr, tcp_synack_first_tsval(req), req.snt_tsval_last)
                 opt.rcv_tsecr = (opt.rcv_tsecr - req.ts_off) & U32
-            opt.ts_recent_stamp = net.clock.now // NSEC_PER_SEC + 1 - reqsk_timeout(req, TCP_RTO_MAX) // 1000
+            opt.ts_recent_stamp = net.clock.now // NSEC_PER_SEC + 1 - reqsk_timeout(req, sk.icsk_rto_max) // 1000
             paws_reject = tcp_paws_reject(opt, (flags & TCPHDR_RST) != 0, net.clock.now)
     flg = flags & (TCPHDR_RST | TCPHDR_SYN | TCPHDR_ACK)
     if skb.seq == req.rcv_isn and flg == TCPHDR_SYN and not paws_reject:

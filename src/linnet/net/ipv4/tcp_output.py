@@ -43,7 +43,6 @@ from linnet.include.net.tcp import (
     TCP_DELACK_MIN,
     TCP_NAGLE_OFF,
     TCP_RESOURCE_PROBE_INTERVAL,
-    TCP_RTO_MAX,
     TCP_TIMEOUT_INIT,
     TCPF_ACK_DEFERRED,
     TCPF_DELACK_TIMER_DEFERRED,
@@ -312,7 +311,7 @@ def tcp_connect(sk: TcpSock) -> int:
         sk.snd_nxt = waiting.seq
         sk.pushed_seq = waiting.seq
     NET_INC_STATS(sock_net(sk), TCP_MIB_ACTIVEOPENS)
-    inet_csk_reset_xmit_timer(sk, ICSK_TIME_RETRANS, sk.icsk_rto, TCP_RTO_MAX)
+    inet_csk_reset_xmit_timer(sk, ICSK_TIME_RETRANS, sk.icsk_rto, sk.icsk_rto_max)
     return 0
 
 
@@ -557,11 +556,11 @@ def tcp_send_probe0(sk: TcpSock) -> None:
     if err <= 0:
         if sk.icsk_backoff < sock_net(sk).ipv4.sysctl_tcp_retries2:
             sk.icsk_backoff += 1
-        timeout = tcp_probe0_when(sk, TCP_RTO_MAX)
+        timeout = tcp_probe0_when(sk, sk.icsk_rto_max)
     else:
         # this host's queue was full: that says nothing about the peer
         timeout = TCP_RESOURCE_PROBE_INTERVAL
-    tcp_reset_xmit_timer(sk, ICSK_TIME_PROBE0, tcp_clamp_probe0_to_user_timeout(sk, timeout), TCP_RTO_MAX)
+    tcp_reset_xmit_timer(sk, ICSK_TIME_PROBE0, tcp_clamp_probe0_to_user_timeout(sk, timeout), sk.icsk_rto_max)
 
 
 # -- small queues, and what waits for the socket's owner

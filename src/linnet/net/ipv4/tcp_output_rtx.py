@@ -28,7 +28,6 @@ from linnet.include.net.snmp import (
 from linnet.include.net.sock import SK_PACING_NONE, sock_net
 from linnet.include.net.tcp import (
     TCP_NAGLE_OFF,
-    TCP_RTO_MAX,
     TCPCB_EVER_RETRANS,
     TCPCB_LOST,
     TCPCB_RETRANS,
@@ -266,7 +265,7 @@ def tcp_xmit_retransmit_queue(sk: TcpSock) -> None:
             rearm_timer = True
         skb = skb.next
     if rearm_timer:
-        tcp_reset_xmit_timer(sk, ICSK_TIME_RETRANS, sk.icsk_rto, TCP_RTO_MAX)
+        tcp_reset_xmit_timer(sk, ICSK_TIME_RETRANS, sk.icsk_rto, sk.icsk_rto_max)
 
 
 def tcp_probe_tail(sk: TcpSock) -> bool:

@@ -352,7 +352,9 @@ def tcp_transmit_skb(sk: TcpSock, oskb: SkBuff, clone_it: bool, rcv_nxt: i64) ->
         skb.destructor = TCP_WFREE
     sk.sk_wmem_alloc += truesize
     # whoever receives it stamps it, unless fq has to hold it back
-    skb.tstamp = sk.tcp_wstamp_ns if sk.sk_pacing_status == SK_PACING_FQ else 0
+    skb.tstamp = 0
+    if sk.sk_pacing_status == SK_PACING_FQ or sk.tcp_tx_delay != 0:
+        skb.tstamp = sk.tcp_wstamp_ns + sk.tcp_tx_delay * 1000
     skb.hash = sk.sk_txhash
     pcount = skb.gso_segs
     if pcount > 1:

@@ -21,7 +21,6 @@ from linnet.include.net.tcp import (
     TCP_CHRONO_SNDBUF_LIMITED,
     TCP_NAGLE_CORK,
     TCP_NAGLE_PUSH,
-    TCP_RTO_MAX,
     TCP_TIMEOUT_INIT,
     TCP_TIMEOUT_MIN_US,
     TCPHDR_FIN,
@@ -223,6 +222,9 @@ def tcp_small_queue_check(sk: TcpSock, skb: SkBuff, factor: i64) -> bool:
         most = sock_net(sk).ipv4.sysctl_tcp_limit_output_bytes
         if most < limit:
             limit = most
+    elif sk.tcp_tx_delay != 0:
+        # what waits for TCP_TX_DELAY lies in the queues on purpose: its payload, and as much again for its overhead
+        limit += (sk.sk_pacing_rate * sk.tcp_tx_delay) >> 19
     limit <<= factor
     if sk.sk_wmem_alloc <= limit:
         return False
@@ -356,7 +358,7 @@ def tcp_schedule_loss_probe(sk: TcpSock, advancing_rto: bool) -> bool:
     rto_delta_us = sk.icsk_rto * 1000 if advancing_rto else tcp_rto_delta_us(sk)
     if rto_delta_us > 0 and rto_delta_us < timeout_us:
         timeout_us = rto_delta_us
-    tcp_reset_xmit_timer(sk, ICSK_TIME_LOSS_PROBE, (timeout_us + 999) // 1000, TCP_RTO_MAX)
+    tcp_reset_xmit_timer(sk, ICSK_TIME_LOSS_PROBE, (timeout_us + 999) // 1000, sk.icsk_rto_max)
     return True
 
 
@@ -468,7 +470,7 @@ def tcp_write_xmit(sk: TcpSock, mss_now: i64, nonagle: i64, push_one: i64) -> bo
 def tcp_check_probe_timer(sk: TcpSock) -> None:
     """Nothing is in flight: start to probe the window, if no timer runs.  Linux: include/net/tcp.h."""
     if sk.packets_out == 0 and sk.icsk_pending == 0:
-        tcp_reset_xmit_timer(sk, ICSK_TIME_PROBE0, tcp_probe0_base(sk), TCP_RTO_MAX)
+        tcp_reset_xmit_timer(sk, ICSK_TIME_PROBE0, tcp_probe0_base(sk), sk.icsk_rto_max)
 
 
 def __tcp_push_pending_frames(sk: TcpSock, cur_mss: i64, nonagle: i64) -> None:

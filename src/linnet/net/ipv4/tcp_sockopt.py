@@ -51,12 +51,15 @@ from linnet.include.net.tcp import (
     TCP_NODELAY,
     TCP_NOTSENT_LOWAT,
     TCP_QUICKACK,
+    TCP_RTO_MAX,
+    TCP_RTO_MAX_MS,
     TCP_SAVE_SYN,
     TCP_SAVED_SYN,
     TCP_SYNCNT,
     TCP_THIN_DUPACK,
     TCP_THIN_LINEAR_TIMEOUTS,
     TCP_TIMESTAMP,
+    TCP_TX_DELAY,
     TCP_USER_TIMEOUT,
     TCP_WINDOW_CLAMP,
     TFO_CLIENT_ENABLE,
@@ -70,13 +73,14 @@ from linnet.include.net.tcp import (
     tcp_sk,
     tcp_space_from_win,
 )
-from linnet.include.net.tcp_states import TCP_CLOSE, TCP_LISTEN, TCPF_CLOSE_WAIT, TCPF_ESTABLISHED
+from linnet.include.net.tcp_states import TCP_CLOSE, TCP_ESTABLISHED, TCP_LISTEN, TCPF_CLOSE_WAIT, TCPF_ESTABLISHED
 from linnet.net.core.sock import lock_sock, release_sock, sk_net_capable
 from linnet.net.ipv4.inet_connection_sock import inet_csk_reset_keepalive_timer
 from linnet.net.ipv4.ip_sockglue import ip_getsockopt, ip_setsockopt
 from linnet.net.ipv4.tcp_cong import tcp_set_congestion_control
 from linnet.net.ipv4.tcp_fastopen import fastopen_queue_tune, tcp_fastopen_init_key_once, tcp_fastopen_reset_cipher
 from linnet.net.ipv4.tcp_info import tcp_get_cc_info, tcp_get_info, tcp_info_pack
+from linnet.net.ipv4.tcp_input_ack import tcp_set_rto, tcp_update_pacing_rate
 from linnet.net.ipv4.tcp_input_data import tcp_data_ready
 from linnet.net.ipv4.tcp_input_rcvbuf import tcp_apply_window_clamp
 from linnet.net.ipv4.tcp_ipv4_md5 import tcp_v4_parse_md5_keys
@@ -90,6 +94,7 @@ HZ: Final = 1000
 TCP_CA_NAME_MAX: Final = 16
 TCP_FIN_TIMEOUT_MAX: Final = 120  # s
 RETRANS_FIRST: Final = 1  # s, TCP_TIMEOUT_INIT
+TX_DELAY_MAX: Final = (1 << 28) - 1  # µs
 RETRANS_MAX: Final = 120  # s, TCP_RTO_MAX
 
 
@@ -214,6 +219,20 @@ def tcp_setsockopt_congestion(sk: TcpSock, optval: bytes) -> int:
     return tcp_set_congestion_control(sk, name, True, sk_net_capable(sk, 'CAP_NET_ADMIN'))
 
 
+def tcp_enable_tx_delay(sk: TcpSock, val: int) -> None:
+    """TCP_TX_DELAY: what is sent waits val µs longer in the fq below. The RTT is known to change by as much.
+
+    Linux: net/ipv4/tcp.c.
+    """
+    delta = val - sk.tcp_tx_delay
+    if delta != 0 and sk.sk_state == TCP_ESTABLISHED:
+        srtt = sk.srtt_us + (delta << 3)
+        sk.srtt_us = srtt if srtt > 1 else 1
+        tcp_set_rto(sk)
+        tcp_update_pacing_rate(sk)
+    sk.tcp_tx_delay = val
+
+
 def in_range(val: int, low: int, high: int) -> bool:
     """low <= val <= high."""
     return low <= val <= high
@@ -229,6 +248,14 @@ def tcp_setsockopt_ranged(sk: TcpSock, optname: int, val: int) -> int:
         if val < 0:
             return -EINVAL
         sk.icsk_user_timeout = val
+    elif optname == TCP_RTO_MAX_MS:
+        if not in_range(val, 1000, TCP_RTO_MAX):
+            return -EINVAL
+        sk.icsk_rto_max = val
+    elif optname == TCP_TX_DELAY:
+        if not in_range(val, 0, TX_DELAY_MAX):
+            return -EINVAL
+        tcp_enable_tx_delay(sk, val)
     elif optname == TCP_KEEPINTVL:
         if not in_range(val, 1, MAX_TCP_KEEPINTVL):
             return -EINVAL
@@ -380,6 +407,10 @@ def tcp_option_value_new(tp: TcpSock, optname: int) -> i64:
     """Likewise, for the younger options."""
     if optname == TCP_USER_TIMEOUT:
         return tp.icsk_user_timeout
+    if optname == TCP_RTO_MAX_MS:
+        return tp.icsk_rto_max
+    if optname == TCP_TX_DELAY:
+        return tp.tcp_tx_delay
     if optname == TCP_THIN_LINEAR_TIMEOUTS:
         return 1 if tp.thin_lto else 0
     if optname == TCP_THIN_DUPACK:

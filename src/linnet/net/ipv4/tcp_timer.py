@@ -43,7 +43,6 @@ from linnet.include.net.sock import SOCK_DEAD, SOCK_KEEPOPEN, Sock, sock_flag, s
 from linnet.include.net.tcp import (
     TCP_ATO_MIN,
     TCP_RESOURCE_PROBE_INTERVAL,
-    TCP_RTO_MAX,
     TCP_RTO_MIN,
     TCP_TIMEWAIT_LEN,
     TCPF_DELACK_TIMER_DEFERRED,
@@ -166,7 +165,7 @@ def tcp_out_of_resources(sk: TcpSock, do_reset: bool) -> bool:
     """Is an orphan to be ended because there are too many, or memory is short? True: it was.  Linux: net/ipv4/tcp_timer.c."""
     shift = 0
     # one that makes no progress, or is asked to go, goes earlier
-    if tcp_jiffies32(sk) - sk.lsndtime > 2 * TCP_RTO_MAX or not do_reset:
+    if tcp_jiffies32(sk) - sk.lsndtime > 2 * sk.icsk_rto_max or not do_reset:
         shift += 1
     if sk.sk_err_soft != 0:
         shift += 1
@@ -193,14 +192,14 @@ def tcp_orphan_retries(sk: TcpSock, alive: bool) -> i64:
 
 
 def tcp_model_timeout(sk: TcpSock, boundary: i64, rto_base: i64) -> i64:
-    """How long `boundary` retransmissions take that start at rto_base and double up to TCP_RTO_MAX, jiffies.
+    """How long `boundary` retransmissions take that start at rto_base and double up to the largest RTO, jiffies.
 
     Linux: net/ipv4/tcp_timer.c.
     """
-    linear_backoff_thresh = ilog2(TCP_RTO_MAX // rto_base)
+    linear_backoff_thresh = ilog2(sk.icsk_rto_max // rto_base)
     if boundary <= linear_backoff_thresh:
         return ((2 << boundary) - 1) * rto_base
-    return ((2 << linear_backoff_thresh) - 1) * rto_base + (boundary - linear_backoff_thresh) * TCP_RTO_MAX
+    return ((2 << linear_backoff_thresh) - 1) * rto_base + (boundary - linear_backoff_thresh) * sk.icsk_rto_max
 
 
 def retransmits_timed_out(sk: TcpSock, boundary: i64, timeout: i64) -> bool:
@@ -253,7 +252,7 @@ def tcp_write_timeout(sk: TcpSock) -> bool:
             dst_negative_advice(sk)
         retry_until = ipv4.sysctl_tcp_retries2
         if sock_flag(sk, SOCK_DEAD):
-            alive = sk.icsk_rto < TCP_RTO_MAX
+            alive = sk.icsk_rto < sk.icsk_rto_max
             retry_until = tcp_orphan_retries(sk, alive)
             do_reset = alive or not retransmits_timed_out(sk, retry_until, 0)
             if tcp_out_of_resources(sk, do_reset):
@@ -329,7 +328,7 @@ def tcp_probe_timer(sk: TcpSock) -> None:
         return
     if sock_flag(sk, SOCK_DEAD):
         backoff = sk.icsk_backoff if sk.icsk_backoff < 24 else 24
-        alive = (sk.icsk_rto << backoff) < TCP_RTO_MAX
+        alive = (sk.icsk_rto << backoff) < sk.icsk_rto_max
         max_probes = tcp_orphan_retries(sk, alive)
         if not alive and sk.icsk_backoff >= max_probes:
             tcp_write_err(sk)
@@ -360,7 +359,7 @@ def tcp_clamp_rto_to_user_timeout(sk: TcpSock) -> i64:
 
 def tcp_rtx_probe0_timed_out(sk: TcpSock, skb: SkBuff, rtx_delta: i64) -> bool:
     """The peer closed its window on data that was sent: has it been silent for too long?  Linux: net/ipv4/tcp_timer.c."""
-    timeout: i64 = TCP_RTO_MAX * 2
+    timeout: i64 = sk.icsk_rto_max * 2
     user_timeout = sk.icsk_user_timeout
     if user_timeout != 0:
         if rtx_delta > user_timeout:
@@ -411,11 +410,11 @@ def tcp_set_next_rto(sk: TcpSock) -> None:
     ):
         sk.icsk_backoff = 0
         base = tcp_set_rto_of(sk)
-        sk.icsk_rto = base if base < TCP_RTO_MAX else TCP_RTO_MAX
+        sk.icsk_rto = base if base < sk.icsk_rto_max else sk.icsk_rto_max
     elif state != TCP_SYN_SENT or sk.total_rto > ipv4.sysctl_tcp_syn_linear_timeouts:
         sk.icsk_backoff += 1
-        sk.icsk_rto = sk.icsk_rto << 1 if sk.icsk_rto << 1 < TCP_RTO_MAX else TCP_RTO_MAX
-    inet_csk_reset_xmit_timer(sk, ICSK_TIME_RETRANS, tcp_clamp_rto_to_user_timeout(sk), TCP_RTO_MAX)
+        sk.icsk_rto = sk.icsk_rto << 1 if sk.icsk_rto << 1 < sk.icsk_rto_max else sk.icsk_rto_max
+    inet_csk_reset_xmit_timer(sk, ICSK_TIME_RETRANS, tcp_clamp_rto_to_user_timeout(sk), sk.icsk_rto_max)
     if retransmits_timed_out(sk, ipv4.sysctl_tcp_retries1 + 1, 0):
         # the route may be at fault
         sk.sk_dst_cache = None
@@ -449,7 +448,7 @@ def tcp_fastopen_synack_timer(sk: TcpSock, req: RequestSock) -> None:
     tcp_update_rto_stats(sk)
     if sk.retrans_stamp == 0:
         sk.retrans_stamp = tcp_time_stamp(sk)
-    inet_csk_reset_xmit_timer(sk, ICSK_TIME_RETRANS, req.timeout << req.num_timeout, TCP_RTO_MAX)
+    inet_csk_reset_xmit_timer(sk, ICSK_TIME_RETRANS, req.timeout << req.num_timeout, sk.icsk_rto_max)
 
 
 def tcp_retransmit_timer(sk: TcpSock) -> None:
@@ -489,7 +488,7 @@ def tcp_retransmit_timer(sk: TcpSock) -> None:
     head = tcp_rtx_queue_head(sk)
     if head is not None and tcp_retransmit_skb(sk, head, 1) > 0:
         # dropped in this host: try again soon, without doubling
-        inet_csk_reset_xmit_timer(sk, ICSK_TIME_RETRANS, TCP_RESOURCE_PROBE_INTERVAL, TCP_RTO_MAX)
+        inet_csk_reset_xmit_timer(sk, ICSK_TIME_RETRANS, TCP_RESOURCE_PROBE_INTERVAL, sk.icsk_rto_max)
         return
     tcp_set_next_rto(sk)
 

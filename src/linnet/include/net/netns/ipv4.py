@@ -126,6 +126,7 @@ class NetnsIpv4:
         self.sysctl_tcp_retries2: i64 = 15
         self.sysctl_tcp_rfc1337: i64 = 0
         self.sysctl_tcp_rmem: list[int] = [4096, 131072, 33554432]
+        self.sysctl_tcp_rto_max_ms: i64 = 120_000
         self.sysctl_tcp_rto_min_us: i64 = 200000
         self.sysctl_tcp_sack: i64 = 1
         self.sysctl_tcp_shrink_window: i64 = 0
