@@ -82,8 +82,11 @@ def tcp_fastopen_key_parse(text: str) -> bytes:
     words = text.strip().split('-')
     key = b''
     for word in words:
-        if not 1 <= len(word) <= 8 or not all(c in '0123456789abcdefABCDEF' for c in word):
+        if not 1 <= len(word) <= 8:
             return b''
+        for c in word:
+            if c not in '0123456789abcdefABCDEF':
+                return b''
         key += int(word, 16).to_bytes(4, 'little')
     return key if len(words) == 4 else b''
 
