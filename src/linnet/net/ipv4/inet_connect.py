@@ -49,7 +49,8 @@ def inet_wait_for_connect(sk: Sock, timeo: i64, writebias: i64) -> i64:
 def inet_stream_connect_start(sock: Socket, sk: Sock, uaddr: Sockaddr | None, is_sendmsg: bool) -> int:
     """The first half of __inet_stream_connect: begin the handshake, or say why not.
 
-    -EINPROGRESS: it has begun; -EALREADY: it had begun before; 0: it is put off until the first write (TCP_FASTOPEN_CONNECT).
+    -EINPROGRESS: it has begun; -EALREADY: it had begun before; 0: it is put off until the first write (TCP_FASTOPEN_CONNECT);
+    -EISCONN with sock in SS_CONNECTING: it had been put off before.
     """
     state = sock.state
     if state == SS_CONNECTED:
@@ -84,7 +85,7 @@ def __inet_stream_connect(sock: Socket, uaddr: Sockaddr | None, flags: int, is_s
         sock.state = SS_DISCONNECTING if err != 0 else SS_UNCONNECTED
         return err
     err = inet_stream_connect_start(sock, sk, uaddr, is_sendmsg)
-    if err != -EINPROGRESS and err != -EALREADY:
+    if err == 0 or sock.state != SS_CONNECTING:
         return err
     timeo = sock_sndtimeo(sk, (flags & O_NONBLOCK) != 0)
     if ((1 << sk.sk_state) & (TCPF_SYN_SENT | TCPF_SYN_RECV)) != 0:
