@@ -15,6 +15,7 @@ import fcntl
 import random
 import socket
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -32,6 +33,7 @@ from linnet.net.core.dev import dev_open, dev_set_mtu
 from linnet.net.ipv4.devinet import inet_addr_add
 from linnet.net.ipv4.fib_frontend import fib_add_route
 from linnet.program import patches
+from linnet.program.console import Console
 from linnet.program.runtime import Program, Runtime
 
 SIOCSIFADDR, SIOCSIFNETMASK, SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFMTU = 0x8916, 0x891C, 0x8913, 0x8914, 0x8922
@@ -145,10 +147,19 @@ class Attached:
             raise OSError(-error, f'no default route through {gateway}: it is not in the subnet of our address')
 
     def __enter__(self) -> Attached:
+        """Within the with block linnet.socket is this host's, too: the stack runs during each call (and during run())."""
+        self.console = Console(self.runtime, self.net, self._run_until).__enter__()
         return self
 
+    def _run_until(self, ended: Callable[[], bool]) -> None:
+        while not ended() and self.dev.carrier:
+            self.run()
+
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+        try:
+            self.console.__exit__()
+        finally:
+            self.close()
 
     def spawn(self, target: list[str], *, daemon: bool = False) -> Program:
         """Start what would follow `python` on a command line."""

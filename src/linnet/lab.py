@@ -18,7 +18,7 @@ from __future__ import annotations
 import runpy
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from functools import partial
@@ -31,7 +31,7 @@ from linnet._pure import build
 from linnet.drivers.net.pcap import PcapTap
 from linnet.drivers.net.veth import veth_newlink
 from linnet.drivers.net.wire import WireParams, wire_newlink, wire_set_carrier, wire_set_params
-from linnet.include.linux.inet import in_ntoa, inet_make_mask
+from linnet.include.linux.inet import in_aton, in_ntoa, inet_make_mask
 from linnet.include.linux.netdevice import NetDevice
 from linnet.include.linux.netfilter import NfHookState
 from linnet.include.linux.sched import Process
@@ -49,8 +49,9 @@ from linnet.net.ipv4.devinet import inet_addr_add
 from linnet.net.ipv4.fib_frontend import fib_add_route, fib_del_route
 from linnet.net.netfilter.core import PythonHook, nf_register_net_hook, nf_unregister_net_hook
 from linnet.net.sched.sch_api import qdisc_create
-from linnet.program import patches, waiting
+from linnet.program import dns, patches, waiting
 from linnet.program.chance import Chance
+from linnet.program.console import Console
 from linnet.program.runtime import Program, Runtime
 
 STALL_NS = 24 * 3600 * 10**9
@@ -95,10 +96,19 @@ class Host:
         self.boots = 0
         self._route_steps: list[Callable[[], None]] = []
         self.config: list[Callable[[], object]] = []  # what was done to the host, to be done again at each boot
+        self._consoles: list[Console] = []
         self.kernel = Process(net, 'kernel', 0)  # for calls that belong to no program
 
     def __repr__(self) -> str:
         return f'<Host {self.name} {" ".join(in_ntoa(p.addr) for p in self.ports)}>'
+
+    def __enter__(self) -> Host:
+        """Within the with block linnet.socket is this host's, without a program: the world runs during each call."""
+        self._consoles.append(Console(self.lab.runtime, self.net, self.lab.run_until).__enter__())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._consoles.pop().__exit__()
 
     def _configure(self, step: Callable[[], T]) -> T:
         """Do a step of the host's configuration now, and at each boot from now on."""
@@ -196,6 +206,13 @@ class Host:
     def service(self, target: Callable[..., object] | list[str] | str, *args: Any, name: str | None = None) -> Program:
         """Start a daemon program, now and after each restart() of the host."""
         return self._configure(lambda: self.spawn(target, *args, name=name, daemon=True))
+
+    def nameserver(self, *servers: Host | str) -> None:
+        """Whom the programs of this host ask for names, over the network, instead of the lab's own table (as the nameserver lines
+        of a resolv.conf): hosts, or addresses. None at all: the lab's table again.
+        """
+        self.lab.runtime.names.servers_of[self.name] = [
+            in_aton(server.addr if isinstance(server, Host) else server) for server in servers]
 
     # -- faults
 
@@ -537,6 +554,18 @@ class Lab:
         self.taps.append(tap)
         return tap
 
+    def dns(self, host: Host | str, records: Mapping[str, str | Sequence[str]] | None = None, *, ttl: int = 60) -> Program:
+        """Make a host the lab's name server: it answers on port 53 for the names of all hosts, and for `records`; and every other
+        host's programs ask it over the network from now on (but those of hosts with a nameserver() of their own).
+
+        records: name -> an address, several, or another name (an alias). Without this names cost nothing: the lab knows them.
+        """
+        server = self.host_named(host)
+        zone = dns.Zone(self.runtime.names, records or {}, ttl)
+        self.runtime.names.servers.append(in_aton(server.addr))
+        self.runtime.names.servers_of.setdefault(server.name, [])
+        return server.service(dns.serve, zone, name='dns')
+
     def host_named(self, host: Host | str) -> Host:
         """A host of this lab, by itself or by its name. KeyError says which there are."""
         if isinstance(host, str):
@@ -623,6 +652,19 @@ class Lab:
         program: until this one has ended, whatever the others do. What a program raised (spawned with check) is raised here.
         Deadlock: some program waits, and nothing can ever happen again (or for a day nothing did but that servers looked around).
         """
+        self.runtime.awaited = program
+        try:
+            self._run(None if until is None else units.time_ns(until), None if program is None else lambda: program.done)
+        finally:
+            self.runtime.awaited = None
+        return self.now
+
+    def run_until(self, ended: Callable[[], bool]) -> None:
+        """Run until somebody stops the scheduler, when ended() must hold; else Deadlock, as of run()."""
+        self._run(None, ended)
+
+    def _run(self, limit: int | None, ended: Callable[[], bool] | None) -> None:
+        """See run(). limit: ns; ended: tells when a run that was stopped is over, where not all programs need to be done."""
         if self.world.sched.running:
             raise RuntimeError('the lab runs already, and lab.run() was called by one of its programs (a test marked linnet is '
                                'one): to wait for another program, call its wait()')
@@ -631,19 +673,15 @@ class Lab:
         patches.sweep()
         self.chance.put()
         try:
-            limit = None if until is None else units.time_ns(until)
             if limit is None and self.world.clock.virtual:
                 mod_timer(self._stall, int(self.world.clock.now) + STALL_NS)
-            self.runtime.awaited = program
             done = self.world.sched.run_until_done(limit) if limit is None or self._has_programs() else self._run_for(limit)
         finally:
             self.chance.take()
-            self.runtime.awaited = None
             self.runtime.restore()
             del_timer(self._stall)
-        if not done and limit is None and (program is None or not program.done):
+        if not done and limit is None and not (ended is not None and ended()):
             raise Deadlock([(task, text) for task, text in self.waiting() if not task.daemon])
-        return self.now
 
     def waiting(self) -> list[tuple[Task, str]]:
         """(task, what it waits for and where in the program) of every task, those of daemons last."""

@@ -8,6 +8,12 @@ class HostTable:
 
     def __init__(self) -> None:
         self.addresses: dict[str, list[int]] = {}
+        self.servers: list[int] = []  # name servers (u32) of every host that has none of its own; none: this table answers
+        self.servers_of: dict[str, list[int]] = {}  # a host's own, by its name
+
+    def nameservers(self, host: str) -> list[int]:
+        """Whom the programs of a host ask over the network; empty: nobody."""
+        return self.servers_of.get(host, self.servers)
 
     def add(self, name: str, addr: int) -> None:
         """One more address of a name; case does not matter."""

@@ -13,6 +13,7 @@ import socket as std
 from typing import Any
 
 from linnet.include.linux.inet import INADDR_ANY, INADDR_BROADCAST, INADDR_LOOPBACK, in_aton, in_ntoa
+from linnet.program import dns
 from linnet.program.runtime import Program, current_program
 
 real_getservbyname = std.getservbyname
@@ -31,9 +32,29 @@ def resolve_all(program: Program, name: str) -> list[int]:
         return [in_aton(name)]
     except ValueError:
         pass
-    found = program.runtime.names.lookup(name)
+    table = program.runtime.names
+    found = table.lookup(name)
+    servers = table.nameservers(program.net.name)
+    if servers and name.lower().rstrip('.') != program.net.name.lower():
+        return ask_servers(program, servers, name)
     if not found:
         raise std.gaierror(std.EAI_NONAME, 'Name or service not known')
+    return found
+
+
+def ask_servers(program: Program, servers: list[int], name: str) -> list[int]:
+    """The addresses of a name by DNS. gaierror as of glibc: EAI_NONAME, EAI_NODATA, or EAI_AGAIN where no server could tell."""
+    try:
+        dns.encode_name(name)
+        found = dns.addresses(program, servers, name)
+    except ValueError:
+        raise std.gaierror(std.EAI_NONAME, 'Name or service not known') from None
+    except dns.DnsError as exc:
+        if exc.rcode == dns.NXDOMAIN:
+            raise std.gaierror(std.EAI_NONAME, 'Name or service not known') from None
+        raise std.gaierror(std.EAI_AGAIN, 'Temporary failure in name resolution') from None
+    if not found:
+        raise std.gaierror(std.EAI_NODATA, 'No address associated with hostname')
     return found
 
 
@@ -103,7 +124,9 @@ def gethostbyaddr(name: str) -> tuple[str, list[str], list[str]]:
     addr = resolve(program, name)
     if addr == INADDR_LOOPBACK:
         return 'localhost', [], [in_ntoa(addr)]
-    found = program.runtime.names.reverse(addr)
+    table = program.runtime.names
+    servers = table.nameservers(program.net.name)
+    found = dns.name_of(program, servers, addr) if servers else table.reverse(addr)
     if found is None:
         raise std.herror(1, 'Unknown host')
     return found, [], [in_ntoa(addr)]
