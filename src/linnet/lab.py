@@ -19,7 +19,7 @@ import runpy
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -49,7 +49,7 @@ from linnet.net.ipv4.devinet import inet_addr_add
 from linnet.net.ipv4.fib_frontend import fib_add_route, fib_del_route
 from linnet.net.netfilter.core import PythonHook, nf_register_net_hook, nf_unregister_net_hook
 from linnet.net.sched.sch_api import qdisc_create
-from linnet.program import dns, patches, waiting
+from linnet.program import datetimes, dns, patches, waiting
 from linnet.program.chance import Chance
 from linnet.program.console import Console
 from linnet.program.runtime import Program, Runtime
@@ -430,9 +430,13 @@ class _Collector(TraceSink):
 
 
 class Lab:
-    """See the file. seed: every random choice of the world follows from it. subnets: what links take their /prefixlen from."""
+    """See the file. seed: every random choice of the world follows from it. subnets: what links take their /prefixlen from.
+    datetime: datetime.now() of programs is the world's, too, not the machine's; it needs the extra `time`.
+    """
 
-    def __init__(self, *, seed: int = 0, subnets: str = '198.18.0.0/15', prefixlen: int = 24, clock: Clock | None = None) -> None:
+    def __init__(self, *, seed: int = 0, subnets: str = '198.18.0.0/15', prefixlen: int = 24, clock: Clock | None = None,
+                 datetime: bool = False) -> None:
+        self.datetime = datetime
         self.world = new_world(clock or VirtualClock(), seed)
         self.seed = seed
         self.chance = Chance(seed)
@@ -675,7 +679,8 @@ class Lab:
         try:
             if limit is None and self.world.clock.virtual:
                 mod_timer(self._stall, int(self.world.clock.now) + STALL_NS)
-            done = self.world.sched.run_until_done(limit) if limit is None or self._has_programs() else self._run_for(limit)
+            with datetimes.travelling() if self.datetime else nullcontext():
+                done = self.world.sched.run_until_done(limit) if limit is None or self._has_programs() else self._run_for(limit)
         finally:
             self.chance.take()
             self.runtime.restore()

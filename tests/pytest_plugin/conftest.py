@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 import anyio.pytest_plugin  # noqa: F401
 import pytest
 import pytest_asyncio  # noqa: F401
+import trio  # noqa: F401
 
 import linnet.pytest_plugin.world  # noqa: F401
 

@@ -54,9 +54,9 @@ async def test_asyncio(stream):
     await asyncio.sleep(500)
     assert asyncio.get_running_loop().time() - before < 500.1
 
-@pytest.fixture
-def anyio_backend():
-    return 'asyncio'
+@pytest.fixture(params=['asyncio', 'trio'])
+def anyio_backend(request):
+    return request.param
 
 @pytest.mark.linnet
 @pytest.mark.anyio
@@ -68,7 +68,7 @@ async def test_anyio(server):
         await anyio.sleep(600)
     assert scope.cancelled_caught
 ''')
-    result.assert_outcomes(passed=2)
+    result.assert_outcomes(passed=3)
 
 
 def test_fixtures_that_outlive_the_test_are_the_machines(run: Run) -> None:
@@ -234,6 +234,20 @@ def test_shown(lab):
 ''')
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(['*Captured stdout call*', 'of the test', 'of the server'])
+
+
+def test_the_date_can_be_the_labs_too(run: Run) -> None:
+    pytest.importorskip('time_machine', reason='time-machine is not installed')
+    result = run('''
+import datetime
+
+@pytest.mark.linnet(datetime=True, timeout='100h')
+def test_it():
+    before = datetime.datetime.now()
+    time.sleep(86400)
+    assert datetime.datetime.now() - before == datetime.timedelta(days=1)
+''')
+    result.assert_outcomes(passed=1)
 
 
 def test_described_topologies(run: Run) -> None:

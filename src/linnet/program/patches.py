@@ -24,6 +24,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable
@@ -239,17 +240,37 @@ RealLock = _thread.LockType
 SPARED = ('socket', '_socket', 'time', '_thread', 'linnet', '_pytest.timing')
 
 
+INSTALLED = (sysconfig.get_paths()['stdlib'], sysconfig.get_paths()['purelib'], sysconfig.get_paths()['platlib'])
+# Module -> (its identity, how many names it had, and of the user's own modules each value's identity) when it was last looked
+# through. Installed modules are written to by their own imports alone: there the number of names tells of a change.
+swept: dict[str, tuple[int, int, list[int]]] = {}
+
+
 def sweep() -> None:
-    """Replace the names that modules took before install() ran, and the locks that they made; see to certain modules."""
+    """Replace the names that modules took before install() ran, and the locks that they made; see to certain modules.
+
+    It comes before every run of every lab: a module in which nothing has changed since costs next to nothing.
+    """
     imports.install()
-    for module in list(sys.modules.values()):
+    for key, module in list(sys.modules.items()):
         table = getattr(module, '__dict__', None)
-        name = getattr(module, '__name__', '')
-        if not isinstance(table, dict) or name in SPARED or name.startswith('linnet.'):
+        if not isinstance(table, dict):
             continue
-        for key, value in list(table.items()):
-            entry = replaced.get(id(value))
-            if entry is not None and entry[0] is value:
-                table[key] = entry[1]
-            elif type(value) is RealLock:
-                table[key] = threads.EitherLock(value)
+        before = swept.get(key)
+        if before is not None and before[0] == id(module) and before[1] == len(table) and (
+                not before[2] or before[2] == list(map(id, table.values()))):
+            continue
+        _sweep_module(getattr(module, '__name__', ''), table)
+        installed = str(table.get('__file__')).startswith(INSTALLED)
+        swept[key] = id(module), len(table), [] if installed else list(map(id, table.values()))
+
+
+def _sweep_module(name: str, table: dict[str, Any]) -> None:
+    if name in SPARED or name.startswith('linnet.'):
+        return
+    for key, value in list(table.items()):
+        entry = replaced.get(id(value))
+        if entry is not None and entry[0] is value:
+            table[key] = entry[1]
+        elif type(value) is RealLock:
+            table[key] = threads.EitherLock(value)

@@ -70,9 +70,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """The marker."""
     config.addinivalue_line(
         'markers',
-        'linnet(*, links, routers, topology, on, seed, timeout, **link): run the test as a program on a host of a simulated '
-        "network, in virtual time. Without a topology there are two hosts, client (the test's) and server, and a link between "
-        "them with the properties given (delay='10ms' by default)")
+        'linnet(*, links, routers, topology, on, seed, timeout, datetime, **link): run the test as a program on a host of a '
+        "simulated network, in virtual time. Without a topology there are two hosts, client (the test's) and server, and a link "
+        "between them with the properties given (delay='10ms' by default)")
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

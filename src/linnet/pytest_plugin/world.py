@@ -35,7 +35,7 @@ TIMEOUT = '1h'  # of virtual time
 INTERRUPTS = 20  # a test that goes on after so many exceptions out of its waits is ended
 FOLDER_NAME = 100  # characters
 LOST_SHOWN = 10  # lost packets of a link that a failure's section names
-MARKER_KEYS = ('links', 'routers', 'topology', 'on', 'seed', 'timeout')
+MARKER_KEYS = ('links', 'routers', 'topology', 'on', 'seed', 'timeout', 'datetime')
 
 
 class LimitTimer(TimerList):
@@ -259,6 +259,7 @@ def run_protocol(world: TestWorld, marker: pytest.Mark, item: pytest.Item, nexti
     try:
         refuse_wide_loops(item)
         timeout = units.time_ns(marker.kwargs.get('timeout', TIMEOUT))
+        lab.datetime = bool(marker.kwargs.get('datetime', False))
         host = build(lab, marker)
     except BaseException as exc:
         fail_at_setup(item, nextitem, exc)

@@ -434,6 +434,26 @@ def test_a_killed_task_can_still_be_thrown_at_in_its_finally_block() -> None:
     assert log == ['thrown at 20', 'ended at 70'] and not task.alive()
 
 
+def test_a_task_that_is_killed_hard_gets_no_wait_any_more() -> None:
+    s = make()
+    log: list[str] = []
+
+    def body() -> None:
+        try:
+            sleep_ns(s, 1000)
+        finally:
+            try:
+                sleep_ns(s, 1000)
+            finally:
+                log.append(f'ended at {s.clock.now}')
+
+    task = s.spawn(body, 'a')
+    s.run(until=10)
+    s.kill(task, hard=True)
+    s.run()
+    assert log == ['ended at 10'] and not task.alive()
+
+
 def test_switch_hook_wraps_each_run_of_a_task() -> None:
     s = make()
     log: list[str] = []

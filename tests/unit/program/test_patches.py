@@ -159,3 +159,26 @@ def test_a_class_that_would_leak_is_refused() -> None:
         with pytest.raises(RuntimeError, match='Early was derived from socket.socket before there was a lab'):
             lab.run()
     Early().close()
+
+
+def test_a_module_is_looked_through_again_when_it_changes() -> None:
+    """Real names and locks that come into a module between two sweeps are replaced, also where its number of names stays."""
+    module = types.ModuleType('late')
+    sys.modules['late'] = module
+    try:
+        module.__dict__['pause'] = None
+        patches.sweep()
+        real_sleep = next(original for original, _ in patches.replaced.values() if original.__name__ == 'sleep')
+        module.__dict__['pause'] = real_sleep
+        patches.sweep()
+        assert module.__dict__['pause'] is time.sleep
+        module.__dict__['pause'] = threading.Lock()
+        patches.sweep()
+        assert isinstance(module.__dict__['pause'], threads.EitherLock)
+        another = types.ModuleType('late')  # imported anew, with as many names
+        another.__dict__['pause'] = real_sleep
+        sys.modules['late'] = another
+        patches.sweep()
+        assert another.__dict__['pause'] is time.sleep
+    finally:
+        del sys.modules['late']
