@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 import pytest
-from _pytest._code import Traceback
+from _pytest._code import Traceback, TracebackEntry
 from _pytest.runner import runtestprotocol
 
 from linnet import Lab, units
@@ -142,9 +142,9 @@ class TestWorld:
         """Leave Linnet's frames out of a traceback (--full-trace shows them), but for errors that are Linnet's own."""
         entries = excinfo.traceback
         told = isinstance(excinfo.value, (OSError, Deadlock, VirtualTimeout))
-        if not told and is_ours(entries[-1].path):
+        if not told and is_ours(entries[-1]):
             return
-        kept = [entry for entry in entries if not is_ours(entry.path)]
+        kept = [entry for entry in entries if not is_ours(entry)]
         chain: TracebackType | None = None
         for entry in reversed(kept):
             raw = entry._rawentry
@@ -186,9 +186,9 @@ class TestWorld:
                 shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def is_ours(path: object) -> bool:
-    """Is it a file of Linnet's?"""
-    return str(path).startswith(waiting.HERE)
+def is_ours(entry: TracebackEntry) -> bool:
+    """Does it run a function of Linnet's? Where that is compiled its file's name is one of the build's."""
+    return str(entry.frame.f_globals.get('__name__', '')).startswith('linnet.')
 
 
 # -- the topology that a marker describes
