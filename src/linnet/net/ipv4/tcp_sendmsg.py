@@ -206,14 +206,20 @@ def tcp_sendmsg_fastopen(sk: TcpSock, msg: Msghdr, size: i64) -> FastopenSent:
     sock = sk.sk_socket
     assert sock is not None
     err = __inet_stream_connect(sock, uaddr, O_NONBLOCK if (msg.msg_flags & MSG_DONTWAIT) != 0 else 0, True)
-    copied: i64 = 0
-    # a connection that failed has let go of the request
+    return FastopenSent(err, tcp_fastopen_copied(sk))
+
+
+def tcp_fastopen_copied(sk: TcpSock) -> i64:
+    """End the request: how many bytes went with the SYN; 0 where a connection that failed has let go of it.
+
+    Part of Linux's tcp_sendmsg_fastopen.
+    """
     fastopen = sk.fastopen_req
-    if fastopen is not None:
-        copied = fastopen.copied
-        tcp_free_fastopen_req(sk)
-        sk.defer_connect = False
-    return FastopenSent(err, copied)
+    if fastopen is None:
+        return 0
+    tcp_free_fastopen_req(sk)
+    sk.defer_connect = False
+    return fastopen.copied
 
 
 def tcp_sendmsg_opening(sk: TcpSock, msg: Msghdr, size: i64) -> i64:
