@@ -116,3 +116,24 @@ def check_board(sk: TcpSock) -> None:
     assert (packets, sacked, lost, retrans) == (sk.packets_out, sk.sacked_out, sk.lost_out, sk.retrans_out)
     if highest is not None:
         assert sk.highest_sack is highest.next
+    check_sent_order(sk)
+
+
+def check_sent_order(sk: TcpSock) -> None:
+    """The list by time of sending has what RACK may find lost, in order; what it has not arrived or was found lost."""
+    listed = set()
+    skb, last = sk.tsorted_head, None
+    while skb is not None:
+        assert skb.tsorted
+        assert skb.tsorted_prev is last
+        assert skb.list is sk.tcp_rtx_queue
+        assert not skb.sacked & TCPCB_SACKED_ACKED
+        assert last is None or last.tstamp <= skb.tstamp
+        listed.add(id(skb))
+        skb, last = skb.tsorted_next, skb
+    assert sk.tsorted_tail is last
+    skb = sk.tcp_rtx_queue.next
+    while skb is not None:
+        assert skb.tsorted == (id(skb) in listed)
+        assert skb.tsorted or skb.sacked & (TCPCB_SACKED_ACKED | TCPCB_LOST)
+        skb = skb.next

@@ -150,6 +150,9 @@ class SkBuff:
         self.sacked: i64 = 0  # TCPCB_*
         self.rtx_snd_nxt: i64 = 0  # snd_nxt when it was sent again last
         self.eor: bool = False
+        self.tsorted: bool = False  # in TcpSock's list of what is out, by the time of the last transmission (tcp_tsorted_anchor)
+        self.tsorted_next: SkBuff | None = None
+        self.tsorted_prev: SkBuff | None = None
         self.when: i64 = 0  # ns; in an fq: when it may leave (Linux: fq_skb_cb.time_to_send)
         self.tcp_tw_isn: i64 = 0  # a SYN that reopens a connection from TIME_WAIT: the sequence number to start with
         # rate sampling (Linux: TCP_SKB_CB(skb)->tx)

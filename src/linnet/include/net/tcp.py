@@ -462,6 +462,8 @@ class TcpSock(InetConnectionSock):
         self.ack_rs: RateSample = RateSample()  # of the ACK in hand (Linux: on tcp_ack's stack)
         self.ack_sack: TcpSacktagState = TcpSacktagState()  # likewise
         self.tcp_rtx_queue: SkBuffHead = SkBuffHead()  # sent, not acknowledged; sk_write_queue: not sent yet
+        self.tsorted_head: SkBuff | None = None  # tsorted_sent_queue: of those, what may be lost, the longest sent first
+        self.tsorted_tail: SkBuff | None = None
         self.out_of_order_queue: SkBuffHead = SkBuffHead()  # by seq
         self.ooo_last_skb: SkBuff | None = None
         self.duplicate_sack: list[int] = []  # [start, end) of a DSACK to send
@@ -605,6 +607,50 @@ def tcp_write_queue_empty(tp: TcpSock) -> bool:
 def tcp_rtx_queue_empty(tp: TcpSock) -> bool:
     """Is everything that was sent acknowledged?  Linux: include/net/tcp.h."""
     return tp.tcp_rtx_queue.next is None
+
+
+def tcp_tsorted_del(tp: TcpSock, skb: SkBuff) -> None:
+    """skb arrived, or is deemed lost: RACK need not look at it.  Linux: list_del_init(&skb->tcp_tsorted_anchor)."""
+    if not skb.tsorted:
+        return
+    prev = skb.tsorted_prev
+    behind = skb.tsorted_next
+    if prev is None:
+        tp.tsorted_head = behind
+    else:
+        prev.tsorted_next = behind
+    if behind is None:
+        tp.tsorted_tail = prev
+    else:
+        behind.tsorted_prev = prev
+    skb.tsorted = False
+    skb.tsorted_prev = None
+    skb.tsorted_next = None
+
+
+def tcp_tsorted_add_after(tp: TcpSock, prev: SkBuff | None, skb: SkBuff) -> None:
+    """skb was sent together with prev; None: before all others."""
+    behind = tp.tsorted_head if prev is None else prev.tsorted_next
+    skb.tsorted = True
+    skb.tsorted_prev = prev
+    skb.tsorted_next = behind
+    if prev is None:
+        tp.tsorted_head = skb
+    else:
+        prev.tsorted_next = skb
+    if behind is None:
+        tp.tsorted_tail = skb
+    else:
+        behind.tsorted_prev = skb
+
+
+def tcp_tsorted_move_tail(tp: TcpSock, skb: SkBuff) -> None:
+    """skb was sent just now.  Linux: list_move_tail(&skb->tcp_tsorted_anchor, &tp->tsorted_sent_queue)."""
+    if skb.tsorted:
+        if tp.tsorted_tail is skb:
+            return
+        tcp_tsorted_del(tp, skb)
+    tcp_tsorted_add_after(tp, tp.tsorted_tail, skb)
 
 
 def tcp_send_head(tp: TcpSock) -> SkBuff | None:

@@ -518,12 +518,19 @@ def __sk_mem_reclaim(sk: Sock, amount: i64) -> None:
 
 
 def sk_mem_uncharge(sk: Sock, size: i64) -> None:
-    """Give `size` bytes back to the sock.  Linux: include/net/sock.h; the threshold is that of before 6.0 and spares work."""
-    if len(sk.sk_prot.sysctl_mem) == 0:
+    """Give `size` bytes back to the sock.
+
+    Linux: include/net/sock.h; while memory is not short the threshold is that of before 6.0, which spares work.
+    """
+    prot = sk.sk_prot
+    if len(prot.sysctl_mem) == 0:
         return
-    sk.sk_forward_alloc += size
-    if sk.sk_forward_alloc >= SK_RECLAIM_THRESHOLD:
-        __sk_mem_reclaim(sk, sk.sk_forward_alloc - PAGE_SIZE)
+    left = sk.sk_forward_alloc + size
+    sk.sk_forward_alloc = left
+    if left >= SK_RECLAIM_THRESHOLD:
+        __sk_mem_reclaim(sk, left - PAGE_SIZE)
+    elif prot.memory_pressure and left >= PAGE_SIZE:
+        __sk_mem_reclaim(sk, left)
 
 
 def sk_mem_reclaim(sk: Sock) -> None:

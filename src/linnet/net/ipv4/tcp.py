@@ -63,6 +63,7 @@ from linnet.include.net.tcp import (
     before,
     tcp_receive_window,
     tcp_sk,
+    tcp_tsorted_del,
 )
 from linnet.include.net.tcp_states import (
     TCP_CLOSE,
@@ -259,6 +260,8 @@ def tcp_rtx_queue_unlink_and_free(skb: SkBuff, sk: TcpSock) -> None:
         sk.retransmit_skb_hint = skb.next
     if sk.lost_skb_hint is skb:
         sk.lost_skb_hint = None
+    if skb.tsorted:
+        tcp_tsorted_del(sk, skb)
     __skb_unlink(skb, sk.tcp_rtx_queue)
     tcp_wmem_free_skb(sk, skb)
 
@@ -272,6 +275,7 @@ def tcp_rtx_queue_purge(sk: TcpSock) -> None:
         skb = __skb_dequeue(sk.tcp_rtx_queue)
         if skb is None:
             return
+        tcp_tsorted_del(sk, skb)
         tcp_wmem_free_skb(sk, skb)
 
 

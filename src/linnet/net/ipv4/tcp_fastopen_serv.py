@@ -58,6 +58,10 @@ def tcp_fastopen_create_child(sk: TcpSock, skb: SkBuff, req: RequestSock) -> Tcp
     # RFC 7323, 2.2: the window in a SYN is never scaled
     child.snd_wnd = skb.window
     child.max_window = child.snd_wnd
+    # likewise ours, which the SYN-ACK tells: until the peer's ACK no more is given
+    if child.rcv_wnd > 65535:
+        child.rcv_wnd = 65535
+        child.rcv_ssthresh = 65535
     req.timeout = TCP_TIMEOUT_INIT
     inet_csk_reset_xmit_timer(child, ICSK_TIME_RETRANS, req.timeout, child.icsk_rto_max)
     tcp_init_transfer(child)

@@ -175,7 +175,7 @@ def tcp_validate_incoming(sk: TcpSock, skb: SkBuff, syn_inerr: bool) -> bool:
         if reason != 0:
             tcp_paws_failed(sk, skb, reason, syn_inerr)
             return False
-    reason = tcp_sequence(sk, skb.seq, skb.end_seq)
+    reason = tcp_sequence(sk, skb.seq, skb.end_seq, (flags & TCPHDR_FIN) != 0)
     if reason != 0:
         if not rst:
             if (flags & TCPHDR_SYN) != 0:
@@ -280,8 +280,9 @@ def tcp_rcv_established(sk: TcpSock, skb: SkBuff) -> None:
         beyond = after(skb.end_seq, (sk.rcv_nxt + tcp_receive_window(sk)) & U32)
         if beyond and not tcp_validate_incoming(sk, skb, True):
             return
-        if not beyond and skb.truesize <= sk.sk_forward_alloc:
-            # the receiver's fast path: the next data
+        if not beyond and skb.truesize <= sk.sk_forward_alloc and not before(skb.ack_seq, sk.snd_una):
+            # the receiver's fast path: the next data. An old ACK may mark blind data (RFC 5961, 5.2) and goes the slow path; in
+            # Linux it does so only where memory is to be scheduled.
             if header_len == 32 and sk.rcv_nxt == sk.rcv_wup:
                 tcp_store_ts_recent(sk)
             if header_len == 32:
@@ -561,6 +562,9 @@ def tcp_rcv_syn_recv(sk: TcpSock, skb: SkBuff) -> None:
     sk.delivered += 1
     if sk.srtt_us == 0:
         tcp_synack_rtt_meas(sk, req.snt_synack if req is not None else -1, req.num_retrans if req is not None else 0)
+    if sk.rx_opt.tstamp_ok:
+        # before the buffers are measured in segments
+        sk.advmss -= TCPOLEN_TSTAMP_ALIGNED
     if req is not None:
         tcp_rcv_synrecv_state_fastopen(sk)
     else:
@@ -573,8 +577,6 @@ def tcp_rcv_syn_recv(sk: TcpSock, skb: SkBuff) -> None:
     sk.snd_una = skb.ack_seq
     sk.snd_wnd = skb.window << sk.rx_opt.snd_wscale
     sk.snd_wl1 = skb.seq
-    if sk.rx_opt.tstamp_ok:
-        sk.advmss -= TCPOLEN_TSTAMP_ALIGNED
     ca = sk.icsk_ca_ops
     if ca is None or not ca.has_cong_control:
         tcp_update_pacing_rate(sk)

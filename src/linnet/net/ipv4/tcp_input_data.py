@@ -84,6 +84,7 @@ from linnet.net.ipv4.tcp_input_rcvbuf import (
     tcp_enter_quickack_mode,
     tcp_event_data_recv,
     tcp_grow_window,
+    tcp_measure_rcv_mss,
     tcp_rcvbuf_grow,
 )
 from linnet.net.ipv4.tcp_input_sackrcv import (
@@ -290,6 +291,7 @@ def tcp_data_queue_ofo(sk: TcpSock, skb: SkBuff) -> None:
         sk.sk_cb.data_ready(sk)
         tcp_drop_reason(sk, skb, SKB_DROP_REASON_PROTO_MEM)
         return
+    tcp_measure_rcv_mss(sk, skb)
     sk.pred_flags = 0
     inet_csk_schedule_ack(sk)
     sk.rcv_ooopack += skb.gso_segs if skb.gso_segs > 1 else 1
@@ -319,7 +321,10 @@ def tcp_data_queue_ofo(sk: TcpSock, skb: SkBuff) -> None:
             NET_INC_STATS(net, LINUX_MIB_TCPOFOMERGE)
             tcp_drop_reason(sk, cur, SKB_DROP_REASON_TCP_OFOMERGE)
             cur = earlier
+    sack = tcp_is_sack(sk)
     if cur is not None and seq == cur.end_seq and tcp_try_coalesce(sk, cur, skb):
+        if sack:
+            tcp_grow_window(sk, skb, True)
         __kfree_skb(skb)
         skb = cur
     else:
@@ -327,6 +332,9 @@ def tcp_data_queue_ofo(sk: TcpSock, skb: SkBuff) -> None:
             __skb_queue_head(queue, skb)
         else:
             __skb_queue_after(queue, cur, skb)
+        # without SACK the window stays, so that the duplicate ACKs look like duplicate ACKs
+        if sack:
+            tcp_grow_window(sk, skb, False)
         skb_set_owner_r(skb, sk)
     behind = skb.next
     while behind is not None and after(end_seq, behind.seq):
@@ -338,10 +346,8 @@ def tcp_data_queue_ofo(sk: TcpSock, skb: SkBuff) -> None:
         NET_INC_STATS(net, LINUX_MIB_TCPOFOMERGE)
         tcp_drop_reason(sk, behind, SKB_DROP_REASON_TCP_OFOMERGE)
         behind = skb.next
-    # without SACK the window stays, so that the duplicate ACKs look like duplicate ACKs
-    if tcp_is_sack(sk):
+    if sack:
         tcp_sack_new_ofo_skb(sk, seq, end_seq)
-        tcp_grow_window(sk, skb, False)
     if sk.sk_socket is not None:
         tcp_rcvbuf_grow(sk, sk.rcvq_space)
 

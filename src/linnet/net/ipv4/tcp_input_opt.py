@@ -273,16 +273,18 @@ def tcp_flag_word(skb: SkBuff) -> i64:
     return (skb.tcp_doff << 24) | ((skb.tcp_flags & ~TCPHDR_PSH) << 16) | skb.window
 
 
-def tcp_sequence(sk: TcpSock, seq: i64, end_seq: i64) -> i64:
+def tcp_sequence(sk: TcpSock, seq: i64, end_seq: i64, fin: bool) -> i64:
     """Return 0 if the segment lies in the receive window, else a drop reason.
 
     seq, end_seq: u32 modulo 2**32; end_seq counts SYN and FIN. What reaches beyond the window is taken only while the receive
-    queue is empty: a peer may round a window up.
+    queue is empty: a peer may round a window up. A FIN needs no room, so it may lie behind the window's last byte.
     Linux: net/ipv4/tcp_input.c.  RFC 9293, 3.10.7.4, first check.
     """
     if before(end_seq, sk.rcv_wup):
         return SKB_DROP_REASON_TCP_OLD_SEQUENCE
     limit = (sk.rcv_nxt + tcp_receive_window(sk)) & U32
+    if fin:
+        end_seq = (end_seq - 1) & U32
     if after(end_seq, limit):
         if after(seq, limit):
             return SKB_DROP_REASON_TCP_INVALID_SEQUENCE

@@ -12,7 +12,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.skbuff import SkBuff
+from linnet.include.linux.skbuff import SIZEOF_SK_BUFF, SkBuff, skb_headlen
 from linnet.include.net.dst import RTAX_QUICKACK
 from linnet.include.net.inet_connection_sock import (
     ICSK_ACK_NOW,
@@ -52,6 +52,7 @@ from linnet.include.net.tcp import (
     tcp_win_from_space,
 )
 from linnet.include.trace.events.tcp import trace_tcp_rcv_space_adjust
+from linnet.net.core.skbuff import SMALL_HEAD_SIZE
 from linnet.net.ipv4.tcp import tcp_under_memory_pressure
 from linnet.net.ipv4.tcp_cong import tcp_ca_event, tcp_ca_needs_ecn
 from linnet.net.ipv4.tcp_input_sackrcv import tcp_compress_ack
@@ -102,7 +103,8 @@ def tcp_measure_rcv_mss(sk: TcpSock, skb: SkBuff) -> None:
                 sk.scaling_ratio = ratio
                 tcp_apply_window_clamp(sk, tcp_win_from_space(sk, sk.sk_rcvbuf))
         sk.ack_rcv_mss = length if length < sk.advmss else sk.advmss
-        if length > sk.ack_rcv_mss + MAX_TCP_OPTION_SPACE:
+        # a full segment with PSH ends what the peer's program wrote: it may wait for our ACK
+        if length > sk.ack_rcv_mss + MAX_TCP_OPTION_SPACE or (skb.tcp_flags & TCPHDR_PSH) != 0:
             sk.ack_pending |= ICSK_ACK_PUSHED
         return
     # smaller: it may still be full, if the peer's options or MTU changed; two of the same size make it so
@@ -222,8 +224,21 @@ def tcp_grow_incr(sk: TcpSock, skb: SkBuff, skbtruesize: i64) -> i64:
     return 0
 
 
+def truesize_adjust(adjust: bool, skb: SkBuff) -> i64:
+    """The memory of skb for the question whether it uses it well; adjust: without the head, which will not be kept.
+
+    Linux: net/ipv4/tcp_input.c.
+    """
+    truesize = skb.truesize
+    if adjust and skb.tailroom < 0 and skb_headlen(skb) == 0:
+        rest = truesize - SIZEOF_SK_BUFF - SMALL_HEAD_SIZE
+        if rest >= skb.len:
+            return rest
+    return truesize
+
+
 def tcp_grow_window(sk: TcpSock, skb: SkBuff, adjust: bool) -> None:
-    """A good-sized segment came: open the window further.  Linux: net/ipv4/tcp_input.c."""
+    """A good-sized segment came: open the window further. adjust: see truesize_adjust.  Linux: net/ipv4/tcp_input.c."""
     room = tcp_space(sk)
     if sk.window_clamp < room:
         room = sk.window_clamp
@@ -231,10 +246,11 @@ def tcp_grow_window(sk: TcpSock, skb: SkBuff, adjust: bool) -> None:
     if room <= 0 or tcp_under_memory_pressure(sk):
         return
     incr: i64
-    if tcp_win_from_space(sk, skb.truesize) <= skb.len:
+    truesize = truesize_adjust(adjust, skb)
+    if tcp_win_from_space(sk, truesize) <= skb.len:
         incr = 2 * sk.advmss
     else:
-        incr = tcp_grow_incr(sk, skb, skb.truesize)
+        incr = tcp_grow_incr(sk, skb, truesize)
     if incr != 0:
         if incr < 2 * skb.len:
             incr = 2 * skb.len

@@ -49,6 +49,7 @@ from linnet.include.net.tcp import (
     tcp_rtx_queue_head,
     tcp_skb_mss,
     tcp_skb_pcount,
+    tcp_tsorted_del,
 )
 from linnet.net.core.skbuff import __kfree_skb, skb_take_frags
 from linnet.net.core.sock import sk_mem_uncharge
@@ -275,6 +276,7 @@ def tcp_shift_frags(sk: TcpSock, prev: SkBuff, skb: SkBuff, pcount: i64, shifted
         sk.retransmit_skb_hint = prev
     if sk.highest_sack is skb:
         sk.highest_sack = skb.next
+    tcp_tsorted_del(sk, skb)
     __skb_unlink(skb, sk.tcp_rtx_queue)
     sk.sk_wmem_queued -= skb.truesize
     sk_mem_uncharge(sk, skb.truesize)
@@ -341,6 +343,7 @@ def tcp_sacktag_walk(sk: TcpSock, skb: SkBuff | None, state: TcpSacktagState, st
             )
             if (skb.sacked & TCPCB_SACKED_ACKED) != 0:
                 if fresh:
+                    tcp_tsorted_del(sk, skb)
                     tcp_rate_skb_delivered(sk, skb, sk.ack_rs)
                 highest = sk.highest_sack
                 if highest is not None and not before(skb.seq, highest.seq):

@@ -65,10 +65,10 @@ TCP_TW_ACK: Final = 2
 TCP_TW_SYN: Final = 3
 
 
-def tcp_timewait_check_oow_rate_limit(tw: InetTimewaitSock, mib: i64) -> int:
+def tcp_timewait_check_oow_rate_limit(tw: InetTimewaitSock, skb: SkBuff, mib: i64) -> int:
     """ACK an out-of-window segment, unless one was ACKed just now.  Linux: net/ipv4/tcp_minisocks.c."""
     net = sock_net(tw)
-    if not oow_rate_limited(net, tw.tw_last_oow_ack_time, mib):
+    if not oow_rate_limited(net, skb, tw.tw_last_oow_ack_time, mib):
         tw.tw_last_oow_ack_time = net.clock.now // NSEC_PER_JIFFY + 1
         return TCP_TW_ACK
     inet_twsk_put(tw)
@@ -87,7 +87,7 @@ def tcp_fin_wait2_process(tw: InetTimewaitSock, skb: SkBuff, opt: TcpOptionsRece
     flags = skb.tcp_flags
     rcv_nxt = tw.tw_rcv_nxt
     if paws_reject or not tcp_in_window(skb.seq, skb.end_seq, rcv_nxt, (rcv_nxt + tw.tw_rcv_wnd) & U32):
-        return tcp_timewait_check_oow_rate_limit(tw, LINUX_MIB_TCPACKSKIPPEDFINWAIT2)
+        return tcp_timewait_check_oow_rate_limit(tw, skb, LINUX_MIB_TCPACKSKIPPEDFINWAIT2)
     if (flags & TCPHDR_RST) != 0:
         inet_twsk_deschedule_put(tw)
         return TCP_TW_SUCCESS
@@ -150,7 +150,7 @@ def tcp_timewait_state_process(tw: InetTimewaitSock, skb: SkBuff) -> int:
         # a FIN sent again starts 2 MSL anew; any other old segment does not harm
         if paws_reject or (flags & TCPHDR_ACK) != 0:
             inet_twsk_reschedule(tw, TCP_TIMEWAIT_LEN)
-        return tcp_timewait_check_oow_rate_limit(tw, LINUX_MIB_TCPACKSKIPPEDTIMEWAIT)
+        return tcp_timewait_check_oow_rate_limit(tw, skb, LINUX_MIB_TCPACKSKIPPEDTIMEWAIT)
     inet_twsk_put(tw)
     return TCP_TW_SUCCESS
 

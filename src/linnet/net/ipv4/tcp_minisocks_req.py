@@ -54,11 +54,13 @@ def tcp_in_window(seq: i64, end_seq: i64, s_win: i64, e_win: i64) -> bool:
     return seq == e_win and seq == end_seq
 
 
-def oow_rate_limited(net: Net, last: i64, mib: i64) -> bool:
+def oow_rate_limited(net: Net, skb: SkBuff, last: i64, mib: i64) -> bool:
     """Was the last answer, at jiffies last - 1 (0: never), less than tcp_invalid_ratelimit ago? Counts it if so.
 
     Linux: net/ipv4/tcp_input.c, __tcp_oow_rate_limited.
     """
+    if skb.seq != skb.end_seq and (skb.tcp_flags & TCPHDR_SYN) == 0:
+        return False  # data is no part of a loop of ACKs
     now = net.clock.now // NSEC_PER_JIFFY
     if last != 0 and now - (last - 1) < net.ipv4.sysctl_tcp_invalid_ratelimit:
         NET_INC_STATS(net, mib)
@@ -76,10 +78,10 @@ def tcp_synack_first_tsval(req: RequestSock) -> i64:
     return (req.snt_synack // NSEC_PER_JIFFY + req.ts_off) & U32
 
 
-def tcp_rtx_syn_of(sk: TcpSock, req: RequestSock) -> None:
+def tcp_rtx_syn_of(sk: TcpSock, skb: SkBuff, req: RequestSock) -> None:
     """The SYN came again: so does the SYN-ACK, and its timer starts anew. Part of Linux's tcp_check_req."""
     net = sock_net(sk)
-    if oow_rate_limited(net, req.last_oow_ack_time, LINUX_MIB_TCPACKSKIPPEDSYNRECV):
+    if oow_rate_limited(net, skb, req.last_oow_ack_time, LINUX_MIB_TCPACKSKIPPEDSYNRECV):
         return
     req.last_oow_ack_time = net.clock.now // NSEC_PER_JIFFY + 1
     if inet_rtx_syn_ack(sk, req) == 0:
@@ -127,13 +129,14 @@ def tcp_check_req(sk: TcpSock, skb: SkBuff, req: RequestSock, fastopen: bool) ->
             paws_reject = tcp_paws_reject(opt, (flags & TCPHDR_RST) != 0, net.clock.now)
     flg = flags & (TCPHDR_RST | TCPHDR_SYN | TCPHDR_ACK)
     if skb.seq == req.rcv_isn and flg == TCPHDR_SYN and not paws_reject:
-        tcp_rtx_syn_of(sk, req)
+        tcp_rtx_syn_of(sk, skb, req)
         return None
     if (flags & TCPHDR_ACK) != 0 and not fastopen and skb.ack_seq != ((req.snt_isn + 1) & U32):
         return sk
     window_end = (req.rcv_nxt + tcp_synack_window(req)) & U32
     if paws_reject or tsecr_reject or not tcp_in_window(skb.seq, skb.end_seq, req.rcv_nxt, window_end):
-        if (flags & TCPHDR_RST) == 0 and not oow_rate_limited(net, req.last_oow_ack_time, LINUX_MIB_TCPACKSKIPPEDSYNRECV):
+        if (flags & TCPHDR_RST) == 0 and not oow_rate_limited(
+                net, skb, req.last_oow_ack_time, LINUX_MIB_TCPACKSKIPPEDSYNRECV):
             req.last_oow_ack_time = net.clock.now // NSEC_PER_JIFFY + 1
             ops = req.rsk_ops
             assert ops is not None

@@ -70,6 +70,7 @@ from linnet.include.net.tcp import (
     tcp_probe0_when,
     tcp_sk,
     tcp_time_stamp,
+    tcp_tsorted_move_tail,
     tcp_wnd_end,
 )
 from linnet.include.net.tcp_states import (
@@ -271,6 +272,7 @@ def tcp_send_syn_with(sk: TcpSock, syn: SkBuff, syn_data: SkBuff, fo: TcpFastope
     if err == 0:
         sk.syn_data = fo.copied > 0
         __skb_queue_tail(sk.tcp_rtx_queue, syn_data)
+        tcp_tsorted_move_tail(sk, syn_data)
         NET_INC_STATS(sock_net(sk), LINUX_MIB_TCPORIGDATASENT)
         fo.cookie.len = -1
         return 0
@@ -299,6 +301,7 @@ def tcp_connect(sk: TcpSock) -> int:
     tcp_connect_queue_skb(sk, buff)
     tcp_ecn_send_syn(sk, buff)
     __skb_queue_tail(sk.tcp_rtx_queue, buff)
+    tcp_tsorted_move_tail(sk, buff)
     fastopen = sk.fastopen_req
     err = tcp_transmit_skb(sk, buff, True, sk.rcv_nxt) if fastopen is None else tcp_send_syn_data(sk, buff, fastopen)
     if err == -ECONNREFUSED:

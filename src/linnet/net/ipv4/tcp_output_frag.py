@@ -23,6 +23,7 @@ from linnet.include.net.tcp import (
     U32,
     TcpSock,
     before,
+    tcp_tsorted_add_after,
 )
 from linnet.net.core.skbuff import skb_split, skb_zcopy_set
 from linnet.net.core.sock import sk_mem_uncharge
@@ -152,6 +153,8 @@ def tcp_fragment(sk: TcpSock, tcp_queue: int, skb: SkBuff, length: i64, mss_now:
     buff.tx_delivered_ce = skb.tx_delivered_ce
     buff.tx_is_app_limited = skb.tx_is_app_limited
     __skb_queue_after(queue, skb, buff)
+    if skb.tsorted:
+        tcp_tsorted_add_after(sk, skb, buff)
     if in_rtx and not before(sk.snd_nxt, buff.end_seq):
         diff = old_factor - segs
         if diff != 0:

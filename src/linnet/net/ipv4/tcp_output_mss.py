@@ -160,8 +160,9 @@ def tcp_select_initial_window(
         space = window_clamp
     if mss > 0 and space > mss:
         space -= space % mss
-    # as the SYN's window is not scaled (RFC 7323, 2.2), and more buffer is given only as data comes
-    rcv_wnd = space if space < U16_MAX else U16_MAX
+    rcv_wnd = space
+    if not wscale_ok and rcv_wnd > U16_MAX:
+        rcv_wnd = U16_MAX  # more could not be said, now or later
     if net.ipv4.sysctl_tcp_workaround_signed_windows != 0 and rcv_wnd > MAX_TCP_WINDOW:
         rcv_wnd = MAX_TCP_WINDOW
     if init_rcv_wnd != 0 and rcv_wnd > init_rcv_wnd * mss:

@@ -46,6 +46,8 @@ from linnet.include.net.tcp import (
     tcp_in_cwnd_reduction,
     tcp_packets_in_flight,
     tcp_skb_timestamp_ms,
+    tcp_tsorted_del,
+    tcp_tsorted_move_tail,
 )
 from linnet.include.trace.events.tcp import trace_tcp_retransmit_skb
 from linnet.net.ipv4.tcp import tcp_wmem_free_skb
@@ -109,6 +111,7 @@ def tcp_collapse_retrans(sk: TcpSock, skb: SkBuff, next_skb: SkBuff) -> None:
     if sk.lost_skb_hint is next_skb:
         sk.lost_skb_hint = skb
     tcp_adjust_pcount(sk, next_skb, next_skb.gso_segs)
+    tcp_tsorted_del(sk, next_skb)
     __skb_unlink(next_skb, sk.tcp_rtx_queue)
     tcp_wmem_free_skb(sk, next_skb)
 
@@ -194,6 +197,8 @@ def __tcp_retransmit_skb(sk: TcpSock, skb: SkBuff, segs: i64) -> int:
     err = tcp_transmit_skb(sk, skb, True, sk.rcv_nxt)
     skb.sacked |= TCPCB_EVER_RETRANS
     skb.rtx_snd_nxt = sk.snd_nxt
+    # its time of sending is now, whether the devices below took it or not
+    tcp_tsorted_move_tail(sk, skb)
     if err == 0:
         trace_tcp_retransmit_skb(sk, skb)
     elif err != -EBUSY:

@@ -36,6 +36,7 @@ from linnet.include.net.tcp import (
     tcp_packets_in_flight,
     tcp_probe0_base,
     tcp_rto_delta_us,
+    tcp_tsorted_move_tail,
 )
 from linnet.include.net.tcp_states import (
     TCP_CLOSE,
@@ -325,6 +326,7 @@ def tcp_event_new_data_sent(sk: TcpSock, skb: SkBuff) -> None:
     sk.snd_nxt = skb.end_seq
     __skb_unlink(skb, sk.sk_write_queue)
     __skb_queue_tail(sk.tcp_rtx_queue, skb)
+    tcp_tsorted_move_tail(sk, skb)
     if sk.highest_sack is None and sk.sacked_out != 0 and sk.rx_opt.sack_ok != 0:
         sk.highest_sack = skb
     pcount = skb.gso_segs

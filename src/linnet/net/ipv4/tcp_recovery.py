@@ -19,10 +19,8 @@ from linnet.include.net.tcp import (
     TCP_RACK_RECOVERY_THRESH,
     TCP_RACK_STATIC_REO_WND,
     TCP_TIMEOUT_MIN_US,
-    TCPCB_EVER_RETRANS,
     TCPCB_LOST,
     TCPCB_RETRANS,
-    TCPCB_SACKED_ACKED,
     TCPCB_SACKED_RETRANS,
     RateSample,
     TCP_CA_Recovery,
@@ -34,6 +32,7 @@ from linnet.include.net.tcp import (
     tcp_skb_mss,
     tcp_skb_pcount,
     tcp_stamp_us_delta,
+    tcp_tsorted_del,
 )
 from linnet.net.ipv4.inet_connection_sock import inet_csk_reset_xmit_timer
 from linnet.net.ipv4.tcp_input_cwnd import tcp_mark_skb_lost
@@ -80,24 +79,24 @@ def tcp_rack_same_instant(sk: TcpSock, skb: SkBuff) -> bool:
 def tcp_rack_detect_loss(sk: TcpSock) -> i64:
     """Mark what is overdue. Returns in how many µs the last of the others would be; 0: there are none.
 
-    Linux: net/ipv4/tcp_recovery.c; there the queue is also linked by send time. RFC 8985, 6.2, step 5.
+    Linux: net/ipv4/tcp_recovery.c.  RFC 8985, 6.2, step 5. What is out is looked at by the time it was sent last, so the walk
+    ends at the first that was sent after what arrived; what arrived or was marked has left the list.
     """
     reo_timeout: i64 = 0
     reo_wnd = tcp_rack_reo_wnd(sk)
-    skb = sk.tcp_rtx_queue.next
-    while skb is not None:
-        sacked = skb.sacked
-        if (sacked & TCPCB_SACKED_ACKED) == 0 and (sacked & (TCPCB_LOST | TCPCB_SACKED_RETRANS)) != TCPCB_LOST:
+    skb = sk.tsorted_head
+    while skb is not None and skb.tstamp <= sk.rack_mstamp:
+        behind = skb.tsorted_next
+        if (skb.sacked & (TCPCB_LOST | TCPCB_SACKED_RETRANS)) != TCPCB_LOST:
             if (tcp_rack_sent_after(sk.rack_mstamp, skb.tstamp, sk.rack_end_seq, skb.end_seq)
                     and not tcp_rack_same_instant(sk, skb)):
                 remaining = tcp_rack_skb_timeout(sk, skb, reo_wnd)
                 if remaining <= 0:
                     tcp_mark_skb_lost(sk, skb)
+                    tcp_tsorted_del(sk, skb)
                 elif remaining > reo_timeout:
                     reo_timeout = remaining
-            elif (sacked & TCPCB_EVER_RETRANS) == 0:
-                break  # first sent later, as is all behind it
-        skb = skb.next
+        skb = behind
     return reo_timeout
 
 

@@ -303,6 +303,15 @@ def test_a_drivers_packet(world: World) -> None:
     assert skb.frags[0].page is data
     holds(skb, data)
     skbuff.kfree_skb(skb)
+    # as on TUN: one area of kmalloc's sizes, 64 bytes of room in front; what is left behind can take more payload
+    assert skb.truesize == 256 + 704
+    assert skb.tailroom == 704 - 320 - 64 - 200
+    large = skbuff.skb_from_bytes(world, bytes(1500), 54)
+    assert (large.truesize, large.tailroom) == (256 + 2048, 2048 - 320 - 64 - 1500)
+    skbuff.kfree_skb(large)
+    jumbo = skbuff.skb_from_bytes(world, bytes(9000), 54)
+    assert (jumbo.truesize, jumbo.tailroom) == (256 + 704 + 3 * 4096, -1)
+    skbuff.kfree_skb(jumbo)
     short = skbuff.skb_from_bytes(world, data, 300)
     assert short.head is data
     skbuff.kfree_skb(short)

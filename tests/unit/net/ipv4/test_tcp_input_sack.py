@@ -5,7 +5,9 @@ from __future__ import annotations
 from helpers.tcp_sack import MSS, SackCaller, check_board, sack_blocks, sack_sender, state
 from helpers.tcp_wire import HERE, MS, Wire
 from linnet.include.net.tcp import TcpSock
+from linnet.net.core.sock import lock_sock, release_sock
 from linnet.net.ipv4.tcp_input_sackrcv import tcp_sack_new_ofo_skb
+from linnet.net.ipv4.tcp_ipv4_proc import tcp_seq_socks
 
 SACK_PERM = b'\4\2'
 
@@ -19,6 +21,12 @@ def receiver(ts: int | None = None, sack: bool = True) -> tuple[Wire, SackCaller
     wire.prog.accept(listener)
     wire.take()
     return wire, caller
+
+
+def connection(wire: Wire) -> TcpSock:
+    """The connection that was accepted."""
+    [sk] = [sk for sk in tcp_seq_socks(wire.net) if isinstance(sk, TcpSock) and sk.sk_dport]
+    return sk
 
 
 def blocks(caller: SackCaller) -> list[tuple[int, int]]:
@@ -206,3 +214,64 @@ class TestScoreboard:
         assert sk.snd_cwnd >= before
         assert sk.snd_ssthresh > 1000
         check_board(sk)
+
+
+class TestCompression:
+    def held(self) -> tuple[Wire, SackCaller]:
+        """A receiver that has sent three duplicate ACKs and holds two back."""
+        wire, caller = receiver()
+        sk = connection(wire)
+        sk.rcv_rtt_est_us = sk.srtt_us = 8 * 20_000  # 20 ms: a twentieth is 1 ms
+        for start in range(100, 600, 100):
+            data(caller, start, start + 100)
+        assert len(wire.take()) == 3
+        assert sk.compressed_ack == 2
+        return wire, caller
+
+    def test_one_ack_for_all_that_was_held(self) -> None:
+        wire, caller = self.held()
+        wire.advance(MS // 2)
+        assert wire.take() == []
+        wire.advance(MS)
+        assert blocks(caller) == [(100, 600)]
+        assert wire.net.mib.get('TcpExtTCPAckCompressed') == 1
+        wire.advance(100 * MS)
+        assert wire.take() == []
+
+    def test_what_is_sent_meanwhile_takes_it_along(self) -> None:
+        wire, caller = self.held()
+        data(caller, 0, 100)
+        assert blocks(caller) == []
+        wire.advance(100 * MS)
+        assert wire.take() == []
+        assert wire.net.mib.get('TcpExtTCPAckCompressed') == 2
+
+    def test_timer_waits_for_the_owner(self) -> None:
+        wire, caller = self.held()
+        sk = connection(wire)
+        lock_sock(sk)
+        wire.advance(5 * MS)
+        assert wire.take() == []
+        release_sock(sk)
+        assert blocks(caller) == [(100, 600)]
+
+    def test_a_new_hole_starts_anew(self) -> None:
+        wire, caller = self.held()
+        data(caller, 0, 100)
+        wire.take()
+        for start in range(700, 1000, 100):
+            data(caller, start, start + 50)
+            assert len(wire.take()) == 1
+
+    def test_delay_is_bounded_by_the_sysctl(self) -> None:
+        wire, caller = receiver()
+        sk = connection(wire)
+        sk.rcv_rtt_est_us = sk.srtt_us = 8 * 1_000_000
+        wire.net.ipv4.sysctl_tcp_comp_sack_delay_ns = 3 * MS
+        for start in range(100, 600, 100):
+            data(caller, start, start + 100)
+        wire.take()
+        wire.advance(2 * MS)
+        assert wire.take() == []
+        wire.advance(2 * MS)
+        assert len(wire.take()) == 1

@@ -248,6 +248,35 @@ class TestIcmp:
         icmp(wire, quoted, 3, 1)
         assert wire.take()[-1].time > wire.now - 200 * MS
 
+    def test_owned_socket_loses_errors_and_the_loss_is_counted(self) -> None:
+        wire, peer, fd, quoted = self.established()
+        wire.prog.setopt(fd, SOL_IP, IP_RECVERR, 1)
+        sk = tcp_seq_socks(wire.net)[0]
+        lock_sock(sk)
+        icmp(wire, quoted, 3, 1)
+        release_sock(sk)
+        assert wire.net.mib.get('TcpExtLockDroppedIcmps') == 1
+        # it stays a soft error, which the next ACK clears
+        assert (sk.sk_err, sk.sk_err_soft) == (0, errno.EHOSTUNREACH)
+
+    def test_owned_socket_hears_of_a_smaller_mtu_when_let_go(self) -> None:
+        wire, peer, fd, quoted = self.established()
+        sk = tcp_seq_socks(wire.net)[0]
+        lock_sock(sk)
+        icmp(wire, quoted, 3, 4, 600)
+        assert wire.take() == []
+        release_sock(sk)
+        assert [len(s.data) for s in wire.take()] == [560, 560, 280]
+        assert wire.net.mib.get('TcpExtLockDroppedIcmps') == 0
+
+    def test_old_segment_is_out_of_window(self) -> None:
+        wire, peer, fd, quoted = self.established()
+        peer.send('.', ack=1401)
+        wire.prog.setopt(fd, SOL_IP, IP_RECVERR, 1)
+        icmp(wire, quoted, 3, 1)
+        assert wire.net.mib.get('TcpExtOutOfWindowIcmps') == 1
+        assert wire.prog.getopt(fd, SOL_SOCKET, SO_ERROR) == 0
+
     def test_request_ends_with_host_unreachable(self) -> None:
         wire = Wire()
         wire.prog.server(80, HERE)

@@ -2,9 +2,10 @@
 """RACK and tail loss probes (RFC 8985), PRR (RFC 6937), F-RTO (RFC 5682), limited transmit (RFC 3042), with SACK."""
 from __future__ import annotations
 
-from helpers.tcp_sack import MSS, check_board, sack_sender, state
-from helpers.tcp_wire import MS
-from linnet.include.net.tcp import RateSample
+from helpers.tcp_sack import MSS, SackCaller, check_board, sack_sender, state
+from helpers.tcp_wire import HERE, MS, SEC, Wire
+from linnet.include.net.tcp import RateSample, TcpSock
+from linnet.net.ipv4.tcp_ipv4_proc import tcp_seq_socks
 from linnet.net.ipv4.tcp_recovery import tcp_rack_reo_wnd, tcp_rack_sent_after, tcp_rack_update_reo_wnd
 
 
@@ -220,3 +221,38 @@ def test_prr_is_gradual() -> None:
     assert sk.snd_ssthresh == 10
     # 19 delivered, the window halved: about half as many were sent
     assert 8 <= sent <= 12
+
+
+def test_the_walk_is_of_what_may_be_lost_not_of_the_window() -> None:
+    """A thousand segments are out and every second one is lost: each ACK looks at the few that were sent before what arrived."""
+    mss, count = 100, 1000
+    wire = Wire(sack=True)
+    wire.net.ipv4.sysctl_tcp_early_retrans = 0
+    wire.advance(SEC)
+    listener = wire.prog.server(80, HERE)
+    caller = SackCaller(wire, 80, mss=mss, wscale=10)
+    caller.syn()
+    wire.advance(50 * MS)
+    caller.say('.')
+    fd = wire.prog.nonblocking(wire.prog.accept(listener)[0])
+    [sk] = [sk for sk in tcp_seq_socks(wire.net) if isinstance(sk, TcpSock) and sk.sk_dport]
+    sk.sk_sndbuf = 10_000_000
+    sk.snd_cwnd = 2 * count
+    for _ in range(count):
+        wire.prog.send(fd, bytes(mss))
+        wire.advance(MS // 10)
+    assert sk.packets_out == count
+    sk.snd_cwnd = 1  # nothing is sent again, so that all stays as it is
+    steps = 0
+    for number in range(1, count, 2):
+        wire.advance(MS // 10)
+        skb = sk.tsorted_head
+        while skb is not None and skb.tstamp <= sk.rack_mstamp:
+            steps += 1
+            skb = skb.tsorted_next
+        caller.bytes_acked(0, (number * mss, (number + 1) * mss))
+    # the walk over the queue took some 250,000
+    assert sk.sacked_out == count // 2
+    assert sk.lost_out >= count // 2 - 5
+    assert steps < 3 * count
+    check_board(sk)
