@@ -322,6 +322,7 @@ def tcp_data_queue_ofo(sk: TcpSock, skb: SkBuff) -> None:
             tcp_drop_reason(sk, cur, SKB_DROP_REASON_TCP_OFOMERGE)
             cur = earlier
     sack = tcp_is_sack(sk)
+    fresh = False
     if cur is not None and seq == cur.end_seq and tcp_try_coalesce(sk, cur, skb):
         if sack:
             tcp_grow_window(sk, skb, True)
@@ -332,10 +333,7 @@ def tcp_data_queue_ofo(sk: TcpSock, skb: SkBuff) -> None:
             __skb_queue_head(queue, skb)
         else:
             __skb_queue_after(queue, cur, skb)
-        # without SACK the window stays, so that the duplicate ACKs look like duplicate ACKs
-        if sack:
-            tcp_grow_window(sk, skb, False)
-        skb_set_owner_r(skb, sk)
+        fresh = True
     behind = skb.next
     while behind is not None and after(end_seq, behind.seq):
         if before(end_seq, behind.end_seq):
@@ -348,6 +346,11 @@ def tcp_data_queue_ofo(sk: TcpSock, skb: SkBuff) -> None:
         behind = skb.next
     if sack:
         tcp_sack_new_ofo_skb(sk, seq, end_seq)
+    if fresh:
+        # without SACK the window stays, so that the duplicate ACKs look like duplicate ACKs
+        if sack:
+            tcp_grow_window(sk, skb, False)
+        skb_set_owner_r(skb, sk)
     if sk.sk_socket is not None:
         tcp_rcvbuf_grow(sk, sk.rcvq_space)
 

@@ -55,7 +55,7 @@ from linnet.net.ipv4.inet_connection_sock import (
 from linnet.net.ipv4.inet_timewait_sock import inet_twsk_deschedule_put, inet_twsk_put, inet_twsk_reschedule
 from linnet.net.ipv4.tcp_input import tcp_rcv_state_process
 from linnet.net.ipv4.tcp_input_opt import tcp_parse_options, tcp_paws_reject
-from linnet.net.ipv4.tcp_minisocks_req import oow_rate_limited, tcp_in_window
+from linnet.net.ipv4.tcp_minisocks_req import oow_counts, oow_rate_limited, tcp_in_window
 from linnet.net.ipv4.tcp_output import tcp_mss_clamp, tcp_select_initial_window
 from linnet.net.ipv4.tcp_timer import tcp_init_xmit_timers
 
@@ -69,7 +69,8 @@ def tcp_timewait_check_oow_rate_limit(tw: InetTimewaitSock, skb: SkBuff, mib: i6
     """ACK an out-of-window segment, unless one was ACKed just now.  Linux: net/ipv4/tcp_minisocks.c."""
     net = sock_net(tw)
     if not oow_rate_limited(net, skb, tw.tw_last_oow_ack_time, mib):
-        tw.tw_last_oow_ack_time = net.clock.now // NSEC_PER_JIFFY + 1
+        if oow_counts(skb):
+            tw.tw_last_oow_ack_time = net.clock.now // NSEC_PER_JIFFY + 1
         return TCP_TW_ACK
     inet_twsk_put(tw)
     return TCP_TW_SUCCESS

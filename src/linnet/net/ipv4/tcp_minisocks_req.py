@@ -54,13 +54,18 @@ def tcp_in_window(seq: i64, end_seq: i64, s_win: i64, e_win: i64) -> bool:
     return seq == e_win and seq == end_seq
 
 
+def oow_counts(skb: SkBuff) -> bool:
+    """May skb be part of a loop of ACKs, so that the time of its answer matters? Data without SYN is not."""
+    return skb.seq == skb.end_seq or (skb.tcp_flags & TCPHDR_SYN) != 0
+
+
 def oow_rate_limited(net: Net, skb: SkBuff, last: i64, mib: i64) -> bool:
     """Was the last answer, at jiffies last - 1 (0: never), less than tcp_invalid_ratelimit ago? Counts it if so.
 
     Linux: net/ipv4/tcp_input.c, __tcp_oow_rate_limited.
     """
-    if skb.seq != skb.end_seq and (skb.tcp_flags & TCPHDR_SYN) == 0:
-        return False  # data is no part of a loop of ACKs
+    if not oow_counts(skb):
+        return False
     now = net.clock.now // NSEC_PER_JIFFY
     if last != 0 and now - (last - 1) < net.ipv4.sysctl_tcp_invalid_ratelimit:
         NET_INC_STATS(net, mib)
@@ -137,7 +142,8 @@ def tcp_check_req(sk: TcpSock, skb: SkBuff, req: RequestSock, fastopen: bool) ->
     if paws_reject or tsecr_reject or not tcp_in_window(skb.seq, skb.end_seq, req.rcv_nxt, window_end):
         if (flags & TCPHDR_RST) == 0 and not oow_rate_limited(
                 net, skb, req.last_oow_ack_time, LINUX_MIB_TCPACKSKIPPEDSYNRECV):
-            req.last_oow_ack_time = net.clock.now // NSEC_PER_JIFFY + 1
+            if oow_counts(skb):
+                req.last_oow_ack_time = net.clock.now // NSEC_PER_JIFFY + 1
             ops = req.rsk_ops
             assert ops is not None
             ops.send_ack(sk, skb, req)
