@@ -30,7 +30,7 @@ from linnet import faults, topology, units
 from linnet._pure import build
 from linnet.drivers.net.pcap import PcapTap
 from linnet.drivers.net.veth import veth_newlink
-from linnet.drivers.net.wire import WireParams, wire_newlink, wire_set_carrier, wire_set_params
+from linnet.drivers.net.wire import LossFunction, LossPattern, WireParams, wire_newlink, wire_set_carrier, wire_set_params
 from linnet.include.linux.inet import in_aton, in_ntoa, inet_make_mask
 from linnet.include.linux.netdevice import NetDevice
 from linnet.include.linux.netfilter import NfHookState
@@ -318,6 +318,8 @@ class Link:
         """
         for port, params in self._directions(direction):
             before = {name: getattr(params, FIELDS[name]) for name in values if name in FIELDS}
+            if 'loss' in values:
+                before['which'] = params.loss_function
             apply(params, values)
             wire_set_params(port.dev, params)
             if duration is not None:
@@ -376,19 +378,27 @@ class Link:
 
 
 def apply(params: WireParams, values: dict[str, Any]) -> None:
-    """Put a link's properties, as people write them, into what the wire driver reads."""
+    """Put a link's properties, as people write them, into what the wire driver reads.
+
+    loss may be a share, the numbers of the packets to lose (each direction counts its own from 1, ARP included), or a function
+    that is given a packet's number and says whether it is lost.
+    """
     for name, value in values.items():
         if name == 'rate':
             params.rate_bps = units.rate(value)
         elif name in ('delay', 'jitter'):
             setattr(params, name + '_ns', units.time_ns(value))
+        elif name == 'loss' and not isinstance(value, (int, float, str)):
+            params.loss_function = LossFunction(value) if callable(value) else LossPattern(set(value))
         elif name in ('loss', 'duplicate', 'reorder', 'corrupt'):
             setattr(params, name, units.share(value))
+            if name == 'loss' and isinstance(params.loss_function, (LossFunction, LossPattern)):
+                params.loss_function = None
         else:
             raise TypeError(f'a link has no property {name!r}; it has rate, delay, jitter, loss, duplicate, reorder, corrupt')
 
 
-FIELDS = {'rate': 'rate_bps', 'delay': 'delay_ns', 'jitter': 'jitter_ns',
+FIELDS = {'rate': 'rate_bps', 'delay': 'delay_ns', 'jitter': 'jitter_ns', 'which': 'loss_function',
           **{name: name for name in ('loss', 'duplicate', 'reorder', 'corrupt')}}  # what people write -> a field of WireParams
 
 
@@ -482,7 +492,7 @@ class Lab:
         """Join two hosts.
 
         properties: rate ('100mbit'), delay ('10ms', one way), jitter, loss, duplicate, reorder, corrupt ('1 %'), the same both
-        ways (see Link.set). With none of them the link is a veth pair: no rate, no delay, and packets cross within the
+        ways (see Link.set and apply). With none of them the link is a veth pair: no rate, no delay, and packets cross within the
         sender's call.
         subnet: its network; '' for a link without addresses.
         """

@@ -15,6 +15,7 @@ import pytest
 
 from linnet import Lab
 from linnet._pure import build
+from linnet.drivers.net.wire import wire_ops
 from linnet.include.linux.netfilter import NF_DROP, NfHookState
 from linnet.include.linux.skbuff import SkBuff
 from linnet.lab import Host, python_command
@@ -151,6 +152,29 @@ def test_set_changes_a_link_in_the_middle_of_a_run() -> None:
         assert ask(lab, a, 'b') == 0.004
         with pytest.raises(TypeError, match="no property 'colour'"):
             lab.links[0].set(colour='red')
+
+
+def test_loss_by_number_and_by_function() -> None:
+    lab, a, b = pair(delay='1ms')
+    with lab:
+        ask(lab, a, 'b')
+        wire = wire_ops(lab.links[0].a.dev)
+        lab.links[0].set(direction=a, loss={wire.nr_sent + 2})
+        assert [ask(lab, a, 'b') for _ in range(3)] == [0.002, 'TimeoutError', 0.002]
+        numbers: list[int] = []
+
+        def odd(n: int) -> bool:
+            numbers.append(n - first)
+            return (n - first) % 2 == 1
+
+        first = wire.nr_sent
+        lab.links[0].set(direction=a, loss=odd)
+        assert [ask(lab, a, 'b') for _ in range(2)] == ['TimeoutError', 0.002]
+        assert numbers == [1, 2]
+        lab.links[0].set(loss=0)
+        assert ask(lab, a, 'b') == 0.002
+        lab.links[0].set(direction=a, loss=lambda n: True, duration='100ms')
+        assert [ask(lab, a, 'b') for _ in range(2)] == ['TimeoutError', 0.002]
 
 
 def test_down_and_up() -> None:
