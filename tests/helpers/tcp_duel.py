@@ -46,6 +46,8 @@ class Connection:
         self.their_isn = 0
         self.their_port = 0
         self.nxt = 1
+        self.highest = 1  # behind the last byte that came
+        self.waited = 1  # likewise, as of the end of the last ('wait', ms): what {'ack': 'all'} acknowledges
         self.timestamps = False  # the peer's segments carry the option
         self.their_tsval = 0
         self.tsval = 5000
@@ -99,7 +101,10 @@ class Connection:
                 numbers = struct.unpack_from(f'!{(tcp[at + 1] - 2) // 4}I', tcp, at + 2)
                 flags += ' sack ' + ' '.join(str((n - ISN) & 0xFFFFFFFF) for n in numbers)
             at += 1 if tcp[at] == 1 else tcp[at + 1]
-        return [flags, (seq - self.their_isn) & 0xFFFFFFFF, len(tcp) - (doff >> 4) * 4, rel_ack, window]
+        rel, length = (seq - self.their_isn) & 0xFFFFFFFF, len(tcp) - (doff >> 4) * 4
+        if length:
+            self.highest = max(self.highest, rel + length)
+        return [flags, rel, length, rel_ack, window]
 
 
 def checksum(data: bytes) -> int:
@@ -186,6 +191,8 @@ class KernelHost:
                 return self.fd.setsockopt(args[0], args[1], bytes(value) if isinstance(value, list) else value)
             if op == 'getopt':
                 return self.fd.getsockopt(args[0], args[1])
+            if op == 'getraw':
+                return self.fd.getsockopt(args[0], args[1], args[2]).hex()
             if op == 'shutdown':
                 return self.fd.shutdown(args[0])
             assert op == 'close'
@@ -255,6 +262,8 @@ class LinnetHost:
                     return prog.setopt(self.fd, args[0], args[1], bytes(value) if isinstance(value, list) else value)
                 if op == 'getopt':
                     return int.from_bytes(sys_.sys_getsockopt(prog.process, self.fd, args[0], args[1], 4), 'little')
+                if op == 'getraw':
+                    return bytes(sys_.sys_getsockopt(prog.process, self.fd, args[0], args[1], args[2])).hex()
                 if op == 'shutdown':
                     return prog.shutdown(self.fd, args[0])
                 assert op == 'close'
@@ -267,7 +276,9 @@ class LinnetHost:
 
 def say(host: KernelHost | LinnetHost, step: Step) -> None:
     """The peer sends the segment of a step."""
-    options = step[2] if len(step) > 2 else {}
+    options = dict(step[2]) if len(step) > 2 else {}
+    if options.get('ack') == 'all':
+        options['ack'] = host.conn.waited
     host.inject(host.conn.packet(
         step[1], options.get('ack', 1), options.get('data', 0), options.get('win', 65535), options.get('seq'),
         options.get('urg', 0), bytes(options.get('opt', [])) + host.conn.blocks(options.get('sack', [])),
@@ -283,6 +294,7 @@ def play(host: KernelHost | LinnetHost, script: list[Step]) -> list[Note]:
         result: Any = None
         if op == 'wait':
             segments = host.watch(step[1], True)
+            host.conn.waited = host.conn.highest
         elif op == 'count':
             result, segments = host.counters(tuple(step[1:])), []
         else:
@@ -327,5 +339,6 @@ def on_kernel(script: list[Step], sysctls: dict[str, str] | None = None) -> list
 
 
 if __name__ == '__main__':
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))  # what else runs on the machine must not show in the times
     the_script, the_sysctls = json.load(sys.stdin)
     json.dump(play(KernelHost(the_sysctls), [tuple(step) for step in the_script]), sys.stdout)
