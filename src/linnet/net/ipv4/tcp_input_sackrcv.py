@@ -78,7 +78,8 @@ def tcp_sack_compress_send_ack(sk: TcpSock) -> None:
 def tcp_compress_ack(sk: TcpSock) -> bool:
     """Data is out of order, and an ACK is owed for it: can it wait, to be sent as one with others? Then the timer runs.
 
-    Part of Linux's __tcp_ack_snd_check. The timer fires at the earliest time that net.ipv4.tcp_comp_sack_slack_ns allows.
+    Part of Linux's __tcp_ack_snd_check. The timer fires at the latest time that net.ipv4.tcp_comp_sack_slack_ns allows: so a
+    kernel with nothing else to wake up for was seen to do it.
     """
     ipv4 = sock_net(sk).ipv4
     if sk.rx_opt.sack_ok == 0 or sk.compressed_ack >= ipv4.sysctl_tcp_comp_sack_nr:
@@ -102,7 +103,7 @@ def tcp_compress_ack(sk: TcpSock) -> bool:
         delay = rtt * 1000 // 160  # a twentieth; the RTT is kept eightfold
         if delay > ipv4.sysctl_tcp_comp_sack_delay_ns:
             delay = ipv4.sysctl_tcp_comp_sack_delay_ns
-        sk_reset_timer(sk, timer, sock_net(sk).clock.now + delay)
+        sk_reset_timer(sk, timer, sock_net(sk).clock.now + delay + ipv4.sysctl_tcp_comp_sack_slack_ns)
     return True
 
 

@@ -104,6 +104,7 @@ from linnet.net.ipv4.tcp_recvmsg import tcp_recvmsg
 from linnet.net.ipv4.tcp_sendmsg import tcp_sendmsg
 from linnet.net.ipv4.tcp_sockopt import tcp_getsockopt, tcp_set_rcvlowat, tcp_setsockopt
 from linnet.net.ipv4.tcp_timer import tcp_init_xmit_timers, tcp_set_keepalive
+from linnet.net.ipv4.tcp_vegas import tcp_vegas_register
 
 # what the objects cost on a 64-bit Linux 6.x
 SIZEOF_TCP_SOCK: Final = 2432
@@ -650,3 +651,4 @@ def tcp_v4_init(net: Net) -> None:
     cubictcp_register(net)
     bbr_register(net)
     dctcp_register(net)
+    tcp_vegas_register(net)

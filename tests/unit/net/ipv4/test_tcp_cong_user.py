@@ -5,8 +5,12 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+import pytest
+
+from helpers.transfer import Transfer
 from linnet import Lab
 from linnet.include.linux.errno import ENOENT
+from linnet.include.net.sock import SK_PACING_FQ, SK_PACING_NEEDED, SK_PACING_NONE
 from linnet.include.net.tcp import RateSample, TCP_CA_Open, TCP_CA_Recovery, TcpCongestionOps, TcpSock
 from linnet.net.ipv4.tcp_cong import tcp_ca_find, tcp_register_congestion_control, tcp_slow_start
 from linnet.report.ss import ss
@@ -141,8 +145,8 @@ def test_as_the_default_of_a_host() -> None:
         timid = Timid()
         tcp_register_congestion_control(place.client.net, timid)
         place.client.sysctl('net.ipv4.tcp_congestion_control', 'timid')
-        assert place.client.sysctl('net.ipv4.tcp_available_congestion_control') == 'reno cubic bbr dctcp timid'
-        assert place.server.sysctl('net.ipv4.tcp_available_congestion_control') == 'reno cubic bbr dctcp'
+        assert place.client.sysctl('net.ipv4.tcp_available_congestion_control') == 'reno cubic bbr dctcp vegas timid'
+        assert place.server.sysctl('net.ipv4.tcp_available_congestion_control') == 'reno cubic bbr dctcp vegas'
         place.upload()
         assert place.names == ['timid']
 
@@ -155,3 +159,63 @@ def test_cong_control_has_the_window_to_itself() -> None:
         place.upload('constant')
     assert max(constant.seen) <= 10  # the first window is out before the first ACK
     assert {6, 7} & constant.seen
+
+
+class Metronome(TcpCongestionOps):
+    """cong_control: paces at 2 Mbit/s, with a window that does not hinder; notes the rates that it is told."""
+
+    name = 'metronome'
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_cong_control = True
+        self.rates: list[float] = []
+        self.states: set[int] = set()
+        self.early = 0
+
+    def init(self, sk: TcpSock) -> None:
+        sk.icsk_ca_priv = self
+        sk.sk_pacing_rate = 250_000
+        if sk.sk_pacing_status == SK_PACING_NONE:
+            sk.sk_pacing_status = SK_PACING_NEEDED
+
+    def ssthresh(self, sk: TcpSock) -> int:
+        return sk.snd_ssthresh
+
+    def undo_cwnd(self, sk: TcpSock) -> int:
+        return sk.snd_cwnd
+
+    def cong_control(self, sk: TcpSock, ack: int, flag: int, rs: RateSample) -> None:
+        self.early += sk.icsk_ca_priv is not self
+        self.states.add(int(sk.icsk_ca_state))
+        sk.snd_cwnd = 100
+        if rs.delivered > 0 and rs.interval_us > 0:
+            self.rates.append(rs.delivered * sk.mss_cache * 8 / rs.interval_us)
+
+    def get_info(self, sk: TcpSock, ext: int) -> dict[str, int]:
+        return {'beats': len(self.rates)}
+
+
+@pytest.mark.parametrize('qdisc', ['pfifo_fast', 'fq'])
+def test_cong_control_sets_the_rate(qdisc: str) -> None:
+    """Paced by TCP itself, or by the fq of its device: the path's queue stays empty, and losses change nothing."""
+    with Lab(seed=1) as lab:
+        t = Transfer(lab)
+        metronome = Metronome()
+        assert tcp_register_congestion_control(t.client.net, metronome) == 0
+        if qdisc == 'fq':
+            t.client.qdisc(t.router, 'fq')
+        t.lose(100, 200, 201)
+        looks = t.run('metronome', 3, lambda sk: (sk.srtt_us >> 3, sk.sk_pacing_status, sk.snd_cwnd, ss(t.client.net)))
+        rate = t.goodput(0.5, 3)
+        assert t.client.counter('TcpRetransSegs') >= 3
+    assert rate == pytest.approx(2, rel=0.03)
+    late = looks[50:]
+    assert {status for _, status, _, _ in late} == {SK_PACING_FQ if qdisc == 'fq' else SK_PACING_NEEDED}
+    assert max(rtt for rtt, _, _, _ in late) < 45_000  # 20 ms, and a delayed ACK now and then
+    assert {cwnd for _, _, cwnd, _ in late} == {100}
+    assert metronome.early == 0
+    assert {0, 3} <= metronome.states  # Open and Recovery: it is asked in both
+    middle = sorted(metronome.rates)[len(metronome.rates) // 2]
+    assert middle == pytest.approx(2, rel=0.1)
+    assert 'metronome:(beats:' in looks[-1][3]

@@ -254,7 +254,7 @@ def test_never_slower_than_reno_of_the_same_share(cwnd: int, rounds: int) -> Non
 
 def test_the_default_and_by_name() -> None:
     prog = Alone()
-    assert tcp_get_available_congestion_control(prog.net) == 'reno cubic bbr dctcp'
+    assert tcp_get_available_congestion_control(prog.net) == 'reno cubic bbr dctcp vegas'
     fd = prog.socket()
     assert sys.sys_getsockopt(prog.process, fd, SOL_TCP, TCP_CONGESTION, 16).rstrip(b'\0') == b'cubic'
     prog.setopt(fd, SOL_TCP, TCP_CONGESTION, b'reno')

@@ -153,7 +153,7 @@ def test_tcp_cc_info() -> None:
 
 def test_is_restricted() -> None:
     net = new_net(new_world(VirtualClock(), 1), 'a')
-    assert net.sysctl.get('net.ipv4.tcp_available_congestion_control') == 'reno cubic bbr dctcp'
+    assert net.sysctl.get('net.ipv4.tcp_available_congestion_control') == 'reno cubic bbr dctcp vegas'
     assert net.sysctl.get('net.ipv4.tcp_allowed_congestion_control') == 'reno cubic bbr'
     sk = TcpSock()
     sk.sk_net = net
@@ -162,7 +162,7 @@ def test_is_restricted() -> None:
     assert tcp_set_congestion_control(sk, 'dctcp', True, True) == 0
     assert net.sysctl.set('net.ipv4.tcp_allowed_congestion_control', 'reno dctcp') == 0
     assert net.sysctl.get('net.ipv4.tcp_allowed_congestion_control') == 'reno dctcp'
-    assert net.sysctl.set('net.ipv4.tcp_allowed_congestion_control', 'reno vegas') < 0
+    assert net.sysctl.set('net.ipv4.tcp_allowed_congestion_control', 'reno westwood') < 0
     assert net.sysctl.get('net.ipv4.tcp_allowed_congestion_control') == 'reno dctcp'
     # the default is open to all
     assert net.sysctl.set('net.ipv4.tcp_congestion_control', 'bbr') == 0
