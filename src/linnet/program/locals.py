@@ -3,7 +3,8 @@
 
 Up to Python 3.12 the interpreter keeps a thread's values in a dict of the thread, under a key for each local: at a switch to
 another task these entries are exchanged. From 3.13 on they are out of reach; there threading.local is the one that the
-standard library has in Python, which asks for the current thread as everybody does, from the first Lab on.
+standard library has in Python, which asks for the current thread as everybody does, from the first Lab on, and the locals that
+modules had made before are exchanged for such.
 """
 from __future__ import annotations
 
@@ -27,6 +28,34 @@ def thread_dict() -> dict[Any, Any]:
     get.restype = ctypes.c_void_p
     found: dict[Any, Any] = ctypes.cast(get(), ctypes.py_object).value
     return found
+
+
+twins: dict[int, tuple[Any, Any]] = {}  # id of a local of the interpreter's -> (the local, one in Python)
+
+
+def twin(value: Any) -> Any:
+    """A local in Python in place of one of the interpreter's, with what the running thread has in it; the one given where its
+    class does not let itself be made anew.
+    """
+    known = twins.get(id(value))
+    if known is not None and known[0] is value:
+        return known[1]
+    cls = type(value)
+    namespace = {name: member for name, member in vars(cls).items() if name not in ('__dict__', '__weakref__')}
+    cells = [getattr(getattr(member, '__code__', None), 'co_freevars', ()) for member in namespace.values()]
+    freely = not any('__class__' in names for names in cells)  # super() without arguments knows the class that it was written in
+    made = value
+    if cls is RealLocal:
+        made = PythonLocal()
+    elif cls.__bases__ == (RealLocal,) and freely:
+        try:
+            made = type(cls.__name__, (PythonLocal,), namespace)()
+        except TypeError:  # its arguments are not known
+            pass
+    if made is not value:
+        made.__dict__.update(value.__dict__)
+    twins[id(value)] = (value, made)
+    return made
 
 
 class Locals:

@@ -32,6 +32,7 @@ from functools import partial
 from typing import Any
 
 from linnet.program import chance, clocks, files, imports, names, polling, processes, runtime, sockets, threads, tls
+from linnet.program.locals import REACHABLE, PythonLocal, RealLocal, twin
 from linnet.program.runtime import FIRST_FD, current_program, current_task
 
 replaced: dict[int, tuple[Any, Any]] = {}  # id(original) -> (original, dispatcher)
@@ -188,8 +189,13 @@ def _install_time_and_threads() -> None:
         _put(time, name, dispatch(getattr(clocks, name), getattr(time, name)))
     _put(os, 'urandom', dispatch(_urandom, os.urandom))
     random._urandom = os.urandom  # type: ignore[attr-defined]
+    lock = threading.Lock  # a class of its own from Python 3.13 on, before that the same
     _put(_thread, 'allocate_lock', dispatch(threads.SimLock, _thread.allocate_lock))
-    setattr(threading, 'Lock', _thread.allocate_lock)  # noqa: B010  # a class of its own from Python 3.13 on
+    replaced[id(lock)] = (lock, _thread.allocate_lock)
+    setattr(threading, 'Lock', _thread.allocate_lock)  # noqa: B010
+    if not REACHABLE:
+        for module in (threading, _thread):
+            _put(module, 'local' if module is threading else '_local', PythonLocal)
     _put(_thread, 'start_new_thread', dispatch(threads.start_new_thread, _thread.start_new_thread))
     _put(_thread, 'get_ident', dispatch(threads.get_ident, _thread.get_ident))
     if hasattr(_thread, '_set_sentinel'):
@@ -274,3 +280,5 @@ def _sweep_module(name: str, table: dict[str, Any]) -> None:
             table[key] = entry[1]
         elif type(value) is RealLock:
             table[key] = threads.EitherLock(value)
+        elif not REACHABLE and issubclass(type(value), RealLocal):
+            table[key] = twin(value)
