@@ -120,3 +120,44 @@ def test_httpx_async(tmp_path: Path, serve: Any) -> None:
         client.spawn(lambda: asyncio.run(main()))
 
     assert twice(tmp_path, build) == [True, True, True, 'ReadTimeout']
+
+
+@pytest.mark.parametrize('kind', ['uvicorn', 'hypercorn'])
+def test_servers_shut_down_in_order_when_the_lab_ends(tmp_path: Path, kind: str) -> None:
+    """They get SIGTERM: what was asked is still answered, the application is told, and nobody is cancelled."""
+
+    def build(client: Host, server: Host, out: list[Any]) -> None:
+        async def told(scope: dict[str, Any], receive: Any, send: Any) -> None:
+            if scope['type'] == 'lifespan':
+                while (message := await receive())['type'] != 'lifespan.shutdown':
+                    await send({'type': message['type'] + '.complete'})
+                out.append('shutting down')
+                await send({'type': 'lifespan.shutdown.complete'})
+                return
+            await send({'type': 'http.response.start', 'status': 200, 'headers': []})
+            await asyncio.sleep(2)
+            await send({'type': 'http.response.body', 'body': b'late'})
+            out.append('answered')
+
+        def serve() -> None:
+            if kind == 'uvicorn':
+                uvicorn.run(told, host='0.0.0.0', port=8000, log_level='error')
+            else:
+                import hypercorn.asyncio
+                import hypercorn.config
+
+                config = hypercorn.config.Config()
+                config.bind, config.errorlog = ['0.0.0.0:8000'], None
+                asyncio.run(hypercorn.asyncio.serve(told, config))
+
+        def ask() -> None:
+            time.sleep(1)
+            try:
+                httpx.get('http://server:8000/', timeout=1, trust_env=False)
+            except httpx.ReadTimeout:
+                out.append('gave up')
+
+        server.spawn(serve, daemon=True)
+        client.spawn(ask)
+
+    assert twice(tmp_path, build) == ['gave up', 'answered', 'shutting down']

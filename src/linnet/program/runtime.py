@@ -313,8 +313,10 @@ class Runtime(SwitchHook):
                     pool.shutdown(wait=False)
 
     def end(self) -> None:
-        """End all programs, as SIGTERM and then SIGKILL do: GreenletExit at each task's wait, so that finally blocks (and the
-        cancellations of asyncio.run) run in the world's time; those that go on waiting for GRACE_NS are killed where they are.
+        """End all programs, as SIGTERM and then SIGKILL do. Those that handle SIGTERM, as servers do that shut down in order, get
+        it, and GRACE_NS. The others, and what is left then, get GreenletExit at each task's wait, so that finally blocks (and
+        the cancellations of asyncio.run) run in the world's time; those that go on waiting for GRACE_NS are killed where they
+        are.
 
         To be called outside of run(). What ended programs write to stderr, or raise, is of no interest any more.
         """
@@ -322,18 +324,28 @@ class Runtime(SwitchHook):
         if sched.running:
             raise RuntimeError('programs are ended from outside of the world: this was called by one of them')
         self.restore()
+        polite = []
         for program in self.programs:
             program.silent = True
+            if not program.done and program.signals.handled(signal.SIGTERM):
+                polite.append(program)
+                program.terminate()
+        self._wait_while(lambda: any(not program.done for program in polite))
         for task in list(sched.tasks.values()):
             sched.kill(task)
+        self._wait_while(lambda: bool(sched.tasks))
+        sched.kill_all()
+        self.restore()
+
+    def _wait_while(self, busy: Callable[[], bool]) -> None:
+        """Let the world run, for GRACE_NS at most. What programs raise meanwhile is of no interest."""
+        sched = self.world.sched
         limit = int(sched.clock.now) + GRACE_NS
-        while sched.tasks and sched.clock.now < limit:
+        while busy() and sched.clock.now < limit:
             try:
                 sched.run(min(limit, int(sched.clock.now) + GRACE_NS // 50))
             except Exception:  # noqa: S112  # out of a finally block
                 continue
-        sched.kill_all()
-        self.restore()
 
     def _exit(self, program: Program) -> None:
         """What exit() does: end the other threads and close the descriptors."""
