@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.programs import twice
+from linnet import Lab
 from linnet.lab import Host
 
 
@@ -216,3 +217,23 @@ def test_executors_names_and_threads(tmp_path: Path) -> None:
         start(client, main())
 
     assert twice(tmp_path, build) == [[('198.18.0.2', 7)], ('server', '7'), [0, 1, 2, 3, 4, 5], 7]
+
+
+def test_left_over_tasks_are_cancelled_in_the_order_of_their_making() -> None:
+    out: list[int] = []
+
+    async def left_over(i: int) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            out.append(i)
+
+    async def main() -> None:
+        kept = [asyncio.create_task(left_over(i)) for i in range(100)]
+        await asyncio.sleep(1)
+        assert list(asyncio.all_tasks()) == [asyncio.current_task(), *kept]
+
+    with Lab() as lab:
+        start(lab.host('h'), main())
+        lab.run()
+    assert out == list(range(100))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import _posixsubprocess
 import _thread
 import asyncio.events
+import asyncio.tasks
 import builtins
 import fcntl
 import gc
@@ -31,7 +32,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from linnet.program import chance, clocks, files, imports, names, polling, processes, runtime, sockets, threads, tls
+from linnet.program import chance, clocks, files, imports, names, polling, processes, runtime, sockets, tasks, threads, tls
 from linnet.program.locals import REACHABLE, PythonLocal, RealLocal, twin
 from linnet.program.runtime import FIRST_FD, current_program, current_task
 
@@ -177,6 +178,7 @@ def _install_sockets() -> None:
         _put(fcntl, name, _on_fd(getattr(files, name), getattr(fcntl, name)))
     _put(os, 'pipe', _pipe(files.pipe, os.pipe))
     _put(os, 'pipe2', _pipe(files.pipe2, os.pipe2))
+    _put(asyncio.tasks, 'all_tasks', dispatch(tasks.all_tasks, asyncio.tasks.all_tasks))
     _put(asyncio.events, '_set_running_loop', dispatch(_set_running_loop, asyncio.events._set_running_loop))
 
 
