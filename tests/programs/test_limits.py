@@ -57,16 +57,6 @@ def test_multiprocessing(method: str) -> None:
     assert 'spawn the program on a host of the lab' in refused(start, PermissionError)
 
 
-def test_open_on_a_descriptor() -> None:
-    """io.FileIO is C, and asks the machine."""
-
-    def wrap() -> None:
-        reader, _ = os.pipe()
-        open(reader, 'rb')
-
-    assert 'Bad file descriptor' in refused(wrap, OSError)
-
-
 def test_threads_do_not_preempt() -> None:
     """One runs until it waits; a loop that never waits is alone in the world."""
 
