@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which program runs now, and what each program has of its own: exit code, output, arguments, threads.
 
-The scheduler tells the Runtime of every switch (kernel/sched.py: SwitchHook). On the way in it puts the interpreter's per-
-thread state (asyncio's running loop, asynchronous generator hooks) and the program's view of `sys` and `os` in place, on
-the way out it takes them away, so that tasks of one OS thread do not see each other's.
+The scheduler tells the Runtime of every switch (kernel/sched.py: SwitchHook). On the way in it exchanges the interpreter's
+per-thread state (asyncio's running loop, asynchronous generator hooks, threading.local) and the view of `sys` and `os` for
+those of the task and its program, where the one before was another, so that tasks of one OS thread do not see each other's.
 
 `running` is the one piece of module state: the task that this OS thread runs at the moment. It is what the patched names
 ask.
@@ -214,6 +214,7 @@ class Runtime(SwitchHook):
         self.hostnames: dict[Net, str] = {}  # of hosts whose programs called sethostname()
         self.states: dict[int, TaskState] = {}
         self.outside = TaskState()
+        self.shown = self.outside  # whose state the interpreter has
         self.locals = Locals() if REACHABLE else None
         self.real: tuple[TextIO, TextIO, list[str]] = (sys.stdout, sys.stderr, sys.argv)
         self.real_main = sys.modules['__main__']
@@ -365,16 +366,18 @@ class Runtime(SwitchHook):
     # -- switches
 
     def note_loop(self, task: Task) -> None:
-        """task runs an event loop: from now on its interpreter state is saved and restored at each switch."""
+        """task runs an event loop: from now on its interpreter state is its own, and exchanged when another task's is due."""
         if task.pid not in self.states:
-            self.states[task.pid] = TaskState()
+            self.outside.take()
+            self.states[task.pid] = self.shown = TaskState()
 
     def enter(self, task: Task) -> None:
         """The scheduler is about to run task."""
-        state = self.states.get(task.pid)
-        if state is not None:
-            self.outside.take()
+        state = self.states.get(task.pid, self.outside)
+        if state is not self.shown:
+            self.shown.take()
             state.put()
+            self.shown = state
         if self.locals is not None:
             self.locals.show(task.pid)
         program = task.process
@@ -386,16 +389,8 @@ class Runtime(SwitchHook):
         running.thread = _get_ident()
 
     def leave(self, task: Task) -> None:
-        """task gave the processor back. What it saw of `sys` stays in place until another program runs, or restore()."""
+        """task gave the processor back. What it saw of `sys` and of asyncio stays until another program runs, or restore()."""
         running.task = None
-        state = self.states.get(task.pid)
-        if state is None:
-            return
-        if task.alive():
-            state.take()
-        else:
-            del self.states[task.pid]
-        self.outside.put()
 
     @contextmanager
     def machine(self) -> Iterator[None]:
@@ -412,8 +407,12 @@ class Runtime(SwitchHook):
             self._show(program)
 
     def restore(self) -> None:
-        """The world stands still: `sys` is again as its owner left it."""
+        """The world stands still: `sys` and asyncio are again as their owner left them."""
         self._show(None)
+        if self.shown is not self.outside:
+            self.shown.take()
+            self.outside.put()
+            self.shown = self.outside
         if self.locals is not None:
             self.locals.show(None)
 

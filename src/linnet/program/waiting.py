@@ -63,7 +63,9 @@ def _loop_of(task: Task) -> Any:
     if not isinstance(program, Program):
         return None
     state = program.runtime.states.get(task.pid)
-    return None if state is None else state.running_loop
+    if state is None:
+        return None
+    return asyncio.events._get_running_loop() if state is program.runtime.shown else state.running_loop
 
 
 def what(task: Task) -> str:
