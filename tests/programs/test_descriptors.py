@@ -10,6 +10,7 @@ import io
 import os
 import select
 import socket
+import ssl
 import stat
 import struct
 import termios
@@ -19,6 +20,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -224,3 +226,67 @@ def test_ipv6_is_refused_honestly() -> None:
         return caught.value.errno, socket.has_dualstack_ipv6()
 
     assert run(program) == (errno.EAFNOSUPPORT, False)
+
+
+def test_each_program_has_its_own_default_time_out() -> None:
+    before = socket.getdefaulttimeout()
+
+    def program() -> Any:
+        socket.setdefaulttimeout(2.5)
+        a, b = pair()
+        start = time.monotonic()
+        with pytest.raises(TimeoutError):
+            b.recv(1)
+        waited = time.monotonic() - start
+        for bad, error in ((-1, ValueError), (float('nan'), ValueError), (1e12, OverflowError)):
+            with pytest.raises(error):
+                socket.setdefaulttimeout(bad)
+            with pytest.raises(error):
+                a.settimeout(bad)
+        return a.gettimeout(), b.gettimeout(), round(waited, 2), socket.getdefaulttimeout()
+
+    assert run(program) == (2.5, 2.5, 2.5, 2.5)
+    assert run(socket.getdefaulttimeout) is None
+    assert socket.getdefaulttimeout() == before
+
+
+def test_methods_can_be_replaced_on_the_class() -> None:
+    def program() -> Any:
+        with mock.patch('socket.socket.connect', side_effect=OSError(errno.ENETDOWN, 'mocked')) as connect:
+            with pytest.raises(OSError, match='mocked'):
+                socket.create_connection(('127.0.0.1', 1))
+            assert connect.call_count == 1
+        with mock.patch.object(socket.socket, 'accept', return_value=('nobody', None)):
+            assert socket.socket().accept()[0] == 'nobody'
+
+        class Named(socket.socket):
+            def __init__(self, name: str) -> None:
+                socket.socket.__init__(self, socket.AF_INET, socket.SOCK_STREAM)
+                self.name = name
+
+            def connect(self, address: Any) -> None:
+                self.name += ' connects'
+                socket.socket.connect(self, address)
+
+        with socket.create_server(('127.0.0.1', 0)) as listener, Named('n') as named:
+            named.connect(listener.getsockname())
+            return named.name, listener.accept()[1] == named.getsockname()
+
+    assert run(program) == ('n connects', True)
+    with mock.patch('socket.socket.connect', side_effect=OSError(errno.ENETDOWN, 'mocked')):
+        with pytest.raises(OSError, match='mocked'):
+            socket.create_connection(('127.0.0.1', 1))
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(('127.0.0.1', 1))
+
+
+def test_certificates_are_found_by_the_programs_environment(tmp_path: Path) -> None:
+    def program() -> Any:
+        os.environ['SSL_CERT_FILE'] = str(tmp_path / 'none')
+        os.environ['SSL_CERT_DIR'] = str(tmp_path)
+        context = ssl.create_default_context()
+        return context.cert_store_stats()['x509'], ssl.get_default_verify_paths().capath
+
+    before = ssl.create_default_context().cert_store_stats()
+    assert run(program) == (0, str(tmp_path))
+    assert ssl.create_default_context().cert_store_stats() == before

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime
+import io
 import multiprocessing
 import os
 import socket
@@ -55,6 +56,16 @@ def test_multiprocessing(method: str) -> None:
         multiprocessing.get_context(method).Process(target=print).start()
 
     assert 'spawn the program on a host of the lab' in refused(start, PermissionError)
+
+
+def test_file_io_on_a_descriptor() -> None:
+    """io.FileIO is C, and asks the machine; open() is not."""
+
+    def wrap() -> None:
+        reader, _ = os.pipe()
+        io.FileIO(reader, 'rb')
+
+    assert 'Bad file descriptor' in refused(wrap, OSError)
 
 
 def test_threads_do_not_preempt() -> None:

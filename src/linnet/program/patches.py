@@ -51,7 +51,11 @@ def dispatch(inside: Callable[..., Any], outside: Callable[..., Any]) -> Callabl
 
 
 class _SocketType(type(socket.socket)):  # type: ignore[misc]
-    """The metaclass of the class that stands for socket.socket: instances and subclasses of the real one count as its own."""
+    """The metaclass of the class that stands for socket.socket: instances and subclasses of the real one count as its own.
+
+    Its attributes are those of the class whose instances it makes here: `socket.socket.connect` is SimSocket's within a program,
+    and what is put in its place (mock.patch) reaches the programs' sockets there, and the machine's elsewhere.
+    """
 
     def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(instance, sockets.RealSocket) if cls is Socket else type.__instancecheck__(cls, instance)
@@ -65,6 +69,33 @@ class _SocketType(type(socket.socket)):  # type: ignore[misc]
         if cls is Socket:
             return type.__call__(sockets.SimSocket if inside else sockets.RealSocket, *args, **kwargs)
         return type.__call__(sockets.twin(cls) if inside else cls, *args, **kwargs)
+
+    def __getattribute__(cls, name: str) -> Any:
+        if (name == '__init__' or not name.startswith('__')) and current_task() is not None and cls is Socket:
+            return getattr(sockets.SimSocket, name)
+        return super().__getattribute__(name)
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        if cls is not Socket:
+            type.__setattr__(cls, name, value)
+            return
+        target = sockets.SimSocket if current_task() is not None else sockets.RealSocket
+        shadowed.setdefault((target, name), target.__dict__.get(name))
+        setattr(target, name, value)
+
+    def __delattr__(cls, name: str) -> None:
+        target = sockets.SimSocket if current_task() is not None else sockets.RealSocket
+        if cls is not Socket or (target, name) not in shadowed:
+            type.__delattr__(cls, name)
+            return
+        before = shadowed.pop((target, name))
+        if before is None:
+            delattr(target, name)
+        else:
+            setattr(target, name, before)
+
+
+shadowed: dict[tuple[type, str], Any] = {}  # (class, name) -> what socket.socket had there of its own before it was set
 
 
 class Socket(sockets.RealSocket, metaclass=_SocketType):
@@ -158,10 +189,12 @@ def _install_sockets() -> None:
     for name in ('getaddrinfo', 'gethostbyname', 'gethostbyname_ex', 'gethostbyaddr', 'getnameinfo', 'gethostname', 'getfqdn',
                  'sethostname', 'if_nameindex', 'if_nametoindex', 'if_indextoname'):
         _put(socket, name, dispatch(getattr(names, name), getattr(socket, name)))
-    _put(socket, 'socketpair', dispatch(sockets.socketpair, socket.socketpair))
+    for name in ('socketpair', 'getdefaulttimeout', 'setdefaulttimeout'):
+        _put(socket, name, dispatch(getattr(sockets, name), getattr(socket, name)))
     _put(socket, 'fromfd', dispatch(sockets.fromfd, socket.fromfd))
     _put(socket, 'close', _on_fd(files.close, socket.close))
     setattr(ssl.SSLSocket, '_create', classmethod(tls.create))  # noqa: B010
+    setattr(ssl.SSLContext, 'set_default_verify_paths', tls.set_default_verify_paths)  # noqa: B010
     setattr(ssl.SSLContext, '_wrap_socket', tls.wrap_socket)  # noqa: B010
     _put(select, 'select', dispatch(polling.select, select.select))
     _put(select, 'poll', _choose(polling.new_poll, select.poll))

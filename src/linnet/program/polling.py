@@ -21,6 +21,7 @@ from linnet.net import socket as sys
 from linnet.program.runtime import FIRST_FD, Program, current_program
 
 SPINS = 100  # answers at one instant before a program yields
+MACHINE_SLICE = 20_000_000  # ns between two looks at the machine's descriptors, in real time
 real_poll = std.poll  # kept: the name is patched
 EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD = 1, 2, 3
 
@@ -70,22 +71,29 @@ def select(rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], tim
 def poll(program: Program, wanted: list[tuple[int, int]], timeout: int | None) -> list[tuple[int, int]]:
     """sys_poll(); after a signal's handler it goes on with the time that is left. timeout: ns, None: for ever.
 
-    A descriptor of the machine is looked at once, at the beginning: no wait of a simulated program's is for the machine.
+    A descriptor of the machine is looked at once, at the beginning: no wait in virtual time is for the machine. In real time it
+    is looked at every MACHINE_SLICE.
     """
-    before = int(program.world.clock.now)
+    clock = program.world.clock
+    before = int(clock.now)
     deadline = None if timeout is None else before + timeout
-    ready: list[tuple[int, int]] = []
-    if any(fd < FIRST_FD for fd, _ in wanted):
-        ready = _poll_machine([pair for pair in wanted if pair[0] < FIRST_FD])
+    machine = [pair for pair in wanted if pair[0] < FIRST_FD]
+    if machine:
         wanted = [pair for pair in wanted if pair[0] >= FIRST_FD]
-        timeout = 0 if ready else timeout
     while True:
+        left = None if deadline is None else max(0, deadline - int(clock.now))
+        ready = _poll_machine(machine) if machine else []
+        if ready:
+            left = 0
+        elif machine and not clock.virtual:
+            left = MACHINE_SLICE if left is None else min(left, MACHINE_SLICE)
         try:
-            ready += sys.sys_poll(program, wanted, timeout)
-            break
+            ready += sys.sys_poll(program, wanted, left)
         except InterruptedError:
             program.signals.run_handlers()
-        timeout = None if deadline is None else max(0, deadline - int(program.world.clock.now))
+            continue
+        if ready or clock.virtual or not machine or (deadline is not None and clock.now >= deadline):
+            break
     note_poll(program, before)
     return ready
 

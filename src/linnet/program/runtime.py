@@ -125,6 +125,7 @@ class Program(Process):
         self.import_random = net.random.fork(f'imports {pid}')
         self.main_thread: threading.Thread = MainThread()
         self.signals = Signals(runtime.world.clock, self._end, self._wake)
+        self.default_timeout: float | None = None  # of its sockets: socket.setdefaulttimeout()
         self.poll_at = -1  # when it polled last (ns), and how often it did at that instant
         self.polls = 0
         self.looks = 0  # at the clock

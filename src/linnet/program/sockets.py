@@ -7,6 +7,7 @@ outs are as CPython makes them: with one, the descriptor is non-blocking and the
 from __future__ import annotations
 
 import errno
+import math
 import operator
 import os
 import socket as std
@@ -29,6 +30,7 @@ from linnet.program.runtime import Program, current_program, running
 T = TypeVar('T')
 Address = Any  # what programs pass: (host, port) for AF_INET
 FOREVER = 1 << 62  # ns
+MOST_SECONDS = (1 << 63) / 1e9
 RealSocket = std.socket  # kept: the module's name is patched while a program runs
 
 
@@ -104,7 +106,7 @@ class SimSocket(std.socket):
             self._proto = 0 if proto == -1 else proto
             self._fd = sys.sys_socket(program, self._family, kind | std.SOCK_CLOEXEC, self._proto)
         self._closed = False
-        self._timeout = std.getdefaulttimeout()
+        self._timeout = program.default_timeout
         if fileno is None and isinstance(type, int) and type != -1 and type & std.SOCK_NONBLOCK:
             self._timeout = 0.0
         elif self._timeout is not None:
@@ -192,11 +194,7 @@ class SimSocket(std.socket):
 
     def settimeout(self, value: float | None) -> None:
         """None: block for ever; 0: never block; else seconds."""
-        if value is not None:
-            value = float(value)
-            if value < 0.0:
-                raise ValueError('Timeout value out of range')
-        self._timeout = value
+        self._timeout = value = checked_timeout(value)
         self._set_nonblock(value is not None)
 
     def gettimeout(self) -> float | None:
@@ -293,8 +291,8 @@ class SimSocket(std.socket):
         sock._io_refs, sock._closed = 0, False
         sock._fd, sock._family, sock._kind, sock._proto = fd, self._family, self._kind, self._proto
         sock._timeout = None
-        if std.getdefaulttimeout() is not None:
-            sock.settimeout(std.getdefaulttimeout())
+        if self._program.default_timeout is not None:
+            sock.settimeout(self._program.default_timeout)
         return sock, from_sockaddr(peer)
 
     def shutdown(self, how: int) -> None:
@@ -487,6 +485,22 @@ def int_option(program: Program, fd: int, option: int) -> int:
     return value
 
 
+def checked_timeout(value: float | None) -> float | None:
+    """A time-out as CPython takes it: None, or seconds from 0 to what its C type holds."""
+    if value is None:
+        return None
+    if not hasattr(value, '__float__') and not hasattr(value, '__index__'):
+        raise TypeError(f"'{type(value).__name__}' object cannot be interpreted as an integer")
+    seconds = float(value)
+    if math.isnan(seconds):
+        raise ValueError('Invalid value NaN (not a number)')
+    if seconds < 0.0:
+        raise ValueError('Timeout value out of range')
+    if seconds > MOST_SECONDS:
+        raise OverflowError('timestamp too large to convert to C _PyTime_t')
+    return seconds
+
+
 class _Collector:
     """Is the interpreter's collector of cycles running?"""
 
@@ -499,6 +513,16 @@ collector = _Collector()
 def note_collection(phase: str, _: Any) -> None:
     """For gc.callbacks."""
     collector.running = phase == 'start'
+
+
+def getdefaulttimeout() -> float | None:
+    """As socket.getdefaulttimeout: each program has its own."""
+    return current_program().default_timeout
+
+
+def setdefaulttimeout(timeout: float | None) -> None:
+    """As socket.setdefaulttimeout."""
+    current_program().default_timeout = checked_timeout(timeout)
 
 
 def socketpair(family: int | None = None, type: int = std.SOCK_STREAM, proto: int = 0) -> tuple[SimSocket, SimSocket]:

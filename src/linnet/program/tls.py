@@ -13,18 +13,21 @@ not equal bytes.
 """
 from __future__ import annotations
 
+import posix
 import ssl
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from weakref import ref
 
 from linnet.kernel.poll import POLLIN, POLLOUT
 from linnet.net import socket as sys
-from linnet.program.runtime import FIRST_FD
+from linnet.program.runtime import FIRST_FD, current_program, current_task
 from linnet.program.sockets import SimSocket, twin
 
 HEADER = 5  # bytes of a TLS record's header; the last two are the length of what follows
 real_create = ssl.SSLSocket._create.__func__  # type: ignore[attr-defined]
+real_set_default_verify_paths = ssl.SSLContext.set_default_verify_paths
 real_wrap_socket = ssl.SSLContext._wrap_socket  # type: ignore[attr-defined]
 
 
@@ -39,6 +42,29 @@ def wrap_socket(context: ssl.SSLContext, sock: Any, server_side: bool, server_ho
     if isinstance(sock, SimSocket):
         return TlsObject(context, sock, server_side, server_hostname, owner, session)
     return real_wrap_socket(context, sock, server_side, server_hostname, owner=owner, session=session)
+
+
+def set_default_verify_paths(context: ssl.SSLContext) -> None:
+    """SSLContext.set_default_verify_paths: OpenSSL asks C's environment, where the program's is put for this moment."""
+    if current_task() is None:
+        real_set_default_verify_paths(context)
+        return
+    program = current_program()
+    put_environment(program.environ)
+    try:
+        real_set_default_verify_paths(context)
+    finally:
+        put_environment(program.runtime.real_environ)
+
+
+def put_environment(environ: Mapping[str, str]) -> None:
+    """Give C what environ says of where OpenSSL finds certificates."""
+    for name in ('SSL_CERT_FILE', 'SSL_CERT_DIR'):
+        value = environ.get(name)
+        if value is None:
+            posix.unsetenv(name)
+        else:
+            posix.putenv(name, value)
 
 
 def lost(sock: SimSocket | None) -> SimSocket:
