@@ -249,6 +249,16 @@ def test_exit_code_of_the_program() -> None:
             assert not ns.has_device()
 
 
+def test_a_process_of_the_machine() -> None:
+    """In real time a program may start one, and wait for what it says, beside its own sockets."""
+    code = ('import socket, subprocess, time\na, b = socket.socketpair()\nstart = time.monotonic()\n'
+            'done = subprocess.run("cat; sleep 0.2; echo out; echo err >&2; exit 3", shell=True, capture_output=True, '
+            'input=b"x" * 200_000)\n'
+            'print(done.returncode, len(done.stdout), done.stderr, time.monotonic() - start >= 0.2)')
+    with Namespace() as ns:
+        assert ns.linnet('tun', ['-c', code], timeout=20) == "3 200004 b'err\\n' True\n"
+
+
 def test_a_device_that_was_there(files: Path) -> None:
     """It is left as it is: its address, and it stays when we go."""
     with Namespace() as ns:
