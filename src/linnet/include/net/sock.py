@@ -47,6 +47,11 @@ SOCK_QUEUE_SHRUNK: Final = 1 << 17
 SOCK_RXQ_OVFL: Final = 1 << 18
 SOCK_ZEROCOPY: Final = 1 << 19
 SOCK_TSTAMP_NEW: Final = 1 << 20
+SOCK_SELECT_ERR_QUEUE: Final = 1 << 21
+SOCK_RCVMARK: Final = 1 << 22
+SOCK_WIFI_STATUS: Final = 1 << 23
+SOCK_FILTER_LOCKED: Final = 1 << 24
+SOCK_PREFER_BUSY_POLL: Final = 1 << 25
 
 # socket->flags
 SOCK_ASYNC_NOSPACE: Final = 1

@@ -27,6 +27,7 @@ from linnet.include.linux.socket import (
 from linnet.include.net.sock import (
     MAX_SCHEDULE_TIMEOUT,
     SOCK_ASYNC_NOSPACE,
+    SOCK_SELECT_ERR_QUEUE,
     Sock,
     Socket,
     sock_error,
@@ -40,6 +41,7 @@ from linnet.kernel.poll import (
     EPOLLHUP,
     EPOLLIN,
     EPOLLOUT,
+    EPOLLPRI,
     EPOLLRDHUP,
     EPOLLRDNORM,
     EPOLLWRBAND,
@@ -247,6 +249,8 @@ def datagram_poll_queue(sk: Sock, sock: Socket) -> int:
     mask = 0
     if sk.sk_err != 0 or not skb_queue_empty(sk.sk_error_queue):
         mask |= EPOLLERR
+        if (sk.sk_flags & SOCK_SELECT_ERR_QUEUE) != 0:
+            mask |= EPOLLPRI
     if (sk.sk_shutdown & RCV_SHUTDOWN) != 0:
         mask |= EPOLLRDHUP | EPOLLIN | EPOLLRDNORM
     if sk.sk_shutdown == SHUTDOWN_MASK:

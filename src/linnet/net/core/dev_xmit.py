@@ -47,7 +47,6 @@ from linnet.net.core.skbuff import (
     pskb_may_pull,
     skb_checksum,
     skb_clone,
-    skb_orphan_frags_rx,
 )
 
 LINUX_FILE: Final = 'net/core/dev.c'
@@ -133,7 +132,6 @@ def _deliver_outgoing(skb: SkBuff, dev: NetDevice, ptype: PacketType) -> None:
     if ptype.dev is not None and ptype.dev is not dev:
         return
     clone = skb_clone(skb)
-    skb_orphan_frags_rx(clone)
     clone.tx_flags = 0
     clone.mac_header = clone.data
     clone.dev = dev

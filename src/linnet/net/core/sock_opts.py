@@ -21,18 +21,23 @@ from linnet.include.linux.socket import (
     AF_UNIX,
     SO_ACCEPTCONN,
     SO_BINDTODEVICE,
+    SO_BINDTOIFINDEX,
     SO_BROADCAST,
     SO_BSDCOMPAT,
     SO_BUF_LOCK,
     SO_BUSY_POLL,
+    SO_BUSY_POLL_BUDGET,
     SO_COOKIE,
     SO_DEBUG,
     SO_DOMAIN,
     SO_DONTROUTE,
     SO_ERROR,
+    SO_GET_FILTER,
     SO_INCOMING_CPU,
+    SO_INCOMING_NAPI_ID,
     SO_KEEPALIVE,
     SO_LINGER,
+    SO_LOCK_FILTER,
     SO_MARK,
     SO_MAX_PACING_RATE,
     SO_MEMINFO,
@@ -43,16 +48,20 @@ from linnet.include.linux.socket import (
     SO_PEEK_OFF,
     SO_PEERCRED,
     SO_PEERNAME,
+    SO_PREFER_BUSY_POLL,
     SO_PRIORITY,
     SO_PROTOCOL,
     SO_RCVBUF,
     SO_RCVBUFFORCE,
     SO_RCVLOWAT,
+    SO_RCVMARK,
     SO_RCVTIMEO,
     SO_RCVTIMEO_NEW,
+    SO_RESERVE_MEM,
     SO_REUSEADDR,
     SO_REUSEPORT,
     SO_RXQ_OVFL,
+    SO_SELECT_ERR_QUEUE,
     SO_SNDBUF,
     SO_SNDBUFFORCE,
     SO_SNDLOWAT,
@@ -66,6 +75,7 @@ from linnet.include.linux.socket import (
     SO_TIMESTAMPNS_NEW,
     SO_TXREHASH,
     SO_TYPE,
+    SO_WIFI_STATUS,
     SO_ZEROCOPY,
     SOCK_DGRAM,
     SOCK_STREAM,
@@ -82,17 +92,22 @@ from linnet.include.net.sock import (
     SK_UNLIMITED_RATE,
     SOCK_BROADCAST,
     SOCK_DBG,
+    SOCK_FILTER_LOCKED,
     SOCK_KEEPOPEN,
     SOCK_LINGER,
     SOCK_LOCALROUTE,
     SOCK_MIN_RCVBUF,
     SOCK_MIN_SNDBUF,
+    SOCK_PREFER_BUSY_POLL,
     SOCK_RCVBUF_LOCK,
+    SOCK_RCVMARK,
     SOCK_RCVTSTAMP,
     SOCK_RCVTSTAMPNS,
     SOCK_RXQ_OVFL,
+    SOCK_SELECT_ERR_QUEUE,
     SOCK_SNDBUF_LOCK,
     SOCK_URGINLINE,
+    SOCK_WIFI_STATUS,
     SOCK_ZEROCOPY,
     OptResult,
     Sock,
@@ -110,6 +125,7 @@ from linnet.net.core.sock import __sock_gen_cookie, lock_sock, release_sock, sk_
 LINUX_FILE: Final = 'net/core/sock.c'
 
 INT_MAX: Final = 0x7FFFFFFF
+U16_MAX: Final = 0xFFFF
 U32_MAX: Final = 0xFFFFFFFF
 IFNAMSIZ: Final = 16
 NSEC_PER_SEC: Final = 1_000_000_000
@@ -127,6 +143,11 @@ FLAG_OPTIONS: Final = {
     SO_OOBINLINE: SOCK_URGINLINE,
     SO_RXQ_OVFL: SOCK_RXQ_OVFL,
     SO_ZEROCOPY: SOCK_ZEROCOPY,
+    SO_SELECT_ERR_QUEUE: SOCK_SELECT_ERR_QUEUE,
+    SO_RCVMARK: SOCK_RCVMARK,
+    SO_WIFI_STATUS: SOCK_WIFI_STATUS,  # nothing here sends through the air: no status ever comes
+    SO_LOCK_FILTER: SOCK_FILTER_LOCKED,
+    SO_PREFER_BUSY_POLL: SOCK_PREFER_BUSY_POLL,  # as SO_BUSY_POLL: there is nothing to spin for
 }
 
 
@@ -138,6 +159,17 @@ def int_of(data: bytes) -> int:
 def int_bytes(value: int) -> bytes:
     """An int as an option's value; a u32 above 2**31 - 1 keeps its bits."""
     return (value & U32_MAX).to_bytes(4, 'little')
+
+
+def sock_bindtoindex_locked(sk: Sock, index: i64) -> int:
+    """Send and receive by this device alone; 0: by any. The socket is owned. 0 or a negative errno.  Linux: net/core/sock.c."""
+    if sk.sk_bound_dev_if != 0 and not sk_net_capable(sk, CAP_NET_RAW):
+        return -EPERM
+    if index < 0:
+        return -EINVAL
+    sk.sk_bound_dev_if = index
+    sk_dst_reset(sk)
+    return 0
 
 
 def sock_setbindtodevice(sk: Sock, optval: bytes) -> int:
@@ -154,10 +186,9 @@ def sock_setbindtodevice(sk: Sock, optval: bytes) -> int:
         if index < 0:
             return -ENODEV
     lock_sock(sk)
-    sk.sk_bound_dev_if = index
-    sk_dst_reset(sk)
+    err = sock_bindtoindex_locked(sk, index)
     release_sock(sk)
-    return 0
+    return err
 
 
 def sock_getbindtodevice(sk: Sock) -> OptResult:
@@ -277,6 +308,10 @@ def sock_set_flag_option(sk: Sock, optname: int, val: int) -> int:
         return -EOPNOTSUPP
     if optname == SO_ZEROCOPY and val not in (0, 1):
         return -EINVAL
+    if optname == SO_LOCK_FILTER and sock_flag(sk, SOCK_FILTER_LOCKED) and not on:
+        return -EPERM
+    if optname == SO_PREFER_BUSY_POLL and on and not sk_net_capable(sk, CAP_NET_ADMIN):
+        return -EPERM
     if optname == SO_KEEPALIVE:
         sk.sk_prot.keepalive(sk, on)
     sock_valbool_flag(sk, FLAG_OPTIONS[optname], on)
@@ -351,6 +386,12 @@ def sk_setsockopt_rare(sk: Sock, optname: int, val: int) -> int:
             return -EINVAL
         sk.sk_ll_usec = val  # nothing to spin for: a packet is there when it comes
         return 0
+    if optname == SO_BINDTOIFINDEX:
+        return sock_bindtoindex_locked(sk, val)
+    if optname == SO_BUSY_POLL_BUDGET:
+        return 0 if 0 <= val <= U16_MAX else -EINVAL
+    if optname == SO_RESERVE_MEM:
+        return -EOPNOTSUPP  # memory control groups would be needed
     if optname == SO_PASSCRED:
         return 0 if sk.sk_family == AF_UNIX else -EOPNOTSUPP
     if optname == SO_INCOMING_CPU:
@@ -449,11 +490,13 @@ def sk_option_value(sk: Sock, optname: int) -> i64:
         return 0 if sk.sk_incoming_cpu < 0 and sk.sk_state == TCP_ESTABLISHED else sk.sk_incoming_cpu
     if optname == SO_PEEK_OFF:
         return sk.sk_peek_off
+    if optname == SO_BINDTOIFINDEX:
+        return sk.sk_bound_dev_if
     if optname == SO_BUF_LOCK:
         return sk.sk_userlocks & BUF_LOCK_MASK
     if optname == SO_TXREHASH:
         return 1 if sk.sk_txrehash else 0
-    return 0 if optname == SO_BSDCOMPAT else NO_OPTION
+    return 0 if optname in (SO_BSDCOMPAT, SO_RESERVE_MEM, SO_INCOMING_NAPI_ID) else NO_OPTION
 
 
 def sk_get_meminfo(sk: Sock) -> bytes:
@@ -485,6 +528,8 @@ def sk_getsockopt(sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
         return bound
     if (optname == SO_PASSCRED and sk.sk_family != AF_UNIX) or (optname == SO_TXREHASH and sk.sk_type != SOCK_STREAM):
         return OptResult(-EOPNOTSUPP, b'')
+    if optname == SO_GET_FILTER:
+        return OptResult(0, b'')  # no filter is attached
     if optname == SO_PEERNAME:
         return sk_getsockopt_peername(sk, optlen)
     if optname == SO_NETNS_COOKIE:
@@ -551,3 +596,5 @@ def sock_recv_cmsgs(msg: Msghdr, sk: Sock, skb: SkBuff) -> None:
         sock_put_timestamping(msg, sk, skb.tstamp)
     if (sk.sk_flags & SOCK_RXQ_OVFL) != 0:
         msg.msg_control.append(Cmsg(SOL_SOCKET, SO_RXQ_OVFL, int_bytes(int(sk.sk_drops))))
+    if (sk.sk_flags & SOCK_RCVMARK) != 0:
+        msg.msg_control.append(Cmsg(SOL_SOCKET, SO_MARK, int_bytes(int(skb.mark))))

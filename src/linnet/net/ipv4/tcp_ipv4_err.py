@@ -222,7 +222,7 @@ def tcp_v4_err_known(sk: TcpSock, skb: SkBuff, type: i64, code: i64, info: i64, 
             sk.sk_err_soft = err
         return
     if not owned and sk.recverr and sk.sk_state != TCP_LISTEN:
-        ip_icmp_error(sk, skb, err, dport, info, th)
+        # the program is told, but finds nothing in its error queue, as 6.18 was seen to do it
         sk.sk_err = err
         sk.sk_cb.error_report(sk)
     else:

@@ -10,7 +10,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL, ENOPROTOOPT, EOPNOTSUPP
+from linnet.include.linux.errno import EINVAL, ENOENT, ENOPROTOOPT, EOPNOTSUPP
 from linnet.include.linux.socket import SOL_TCP
 from linnet.include.net.inet_connection_sock import (
     ICSK_ACK_PUSHED,
@@ -86,6 +86,7 @@ from linnet.net.ipv4.tcp_input_rcvbuf import tcp_apply_window_clamp
 from linnet.net.ipv4.tcp_ipv4_md5 import tcp_v4_parse_md5_keys
 from linnet.net.ipv4.tcp_output import tcp_push_pending_frames
 from linnet.net.ipv4.tcp_recvmsg import tcp_cleanup_rbuf
+from linnet.net.ipv4.tcp_sockopt_times import NO_OPTION, is_ulp, tcp_setsockopt_times, tcp_times_value
 from linnet.net.ipv4.tcp_timer import tcp_syn_retries_of
 
 LINUX_FILE: Final = 'net/ipv4/tcp.c'
@@ -285,7 +286,7 @@ def tcp_setsockopt_ranged(sk: TcpSock, optname: int, val: int) -> int:
             return -EINVAL
         sk.recvmsg_inq = val != 0
     else:
-        return -ENOPROTOOPT
+        return tcp_setsockopt_times(sk, optname, val)
     return 0
 
 
@@ -328,6 +329,8 @@ def do_tcp_setsockopt(sk: TcpSock, optname: int, optval: bytes) -> int:
         return tcp_setsockopt_congestion(sk, optval)
     if optname == TCP_FASTOPEN_KEY:
         return tcp_setsockopt_fastopen_key(sk, optval)
+    if is_ulp(optname):
+        return -ENOENT  # there is none
     if optname == TCP_MD5SIG or optname == TCP_MD5SIG_EXT:
         return tcp_v4_parse_md5_keys(sk, optname, optval)
     if len(optval) < 4:
@@ -400,9 +403,6 @@ def tcp_option_value(tp: TcpSock, optname: int) -> i64:
     return tcp_option_value_new(tp, optname)
 
 
-NO_OPTION: Final = -(1 << 40)
-
-
 def tcp_option_value_new(tp: TcpSock, optname: int) -> i64:
     """Likewise, for the younger options."""
     if optname == TCP_USER_TIMEOUT:
@@ -429,7 +429,7 @@ def tcp_option_value_new(tp: TcpSock, optname: int) -> i64:
         return 1 if tp.fastopen_no_cookie else 0
     if optname == TCP_TIMESTAMP:
         return (tcp_clock_ns(tp) // 1_000_000 + tp.tsoffset) & U32
-    return NO_OPTION
+    return tcp_times_value(tp, optname)
 
 
 def do_tcp_getsockopt(tp: TcpSock, optname: int, optlen: int) -> OptResult:
@@ -444,6 +444,8 @@ def do_tcp_getsockopt(tp: TcpSock, optname: int, optlen: int) -> OptResult:
         ca = tp.icsk_ca_ops
         name = ca.name if ca is not None else ''
         return OptResult(0, name.encode('latin-1')[:TCP_CA_NAME_MAX].ljust(TCP_CA_NAME_MAX, b'\0'))
+    if is_ulp(optname):
+        return OptResult(0, b'')
     if optname == TCP_SAVED_SYN:
         saved = tp.saved_syn
         if optlen < len(saved):

@@ -79,7 +79,7 @@ from linnet.net.core.datagram import (
     skb_recv_datagram,
 )
 from linnet.net.core.dev import dev_add_pack, dev_get_by_index, dev_queue_xmit, dev_remove_pack
-from linnet.net.core.skbuff import consume_skb, kfree_skb_reason
+from linnet.net.core.skbuff import consume_skb, kfree_skb_reason, skb_orphan_frags_rx
 from linnet.net.core.sock import (
     lock_sock,
     release_sock,
@@ -294,6 +294,7 @@ def packet_rcv(sk: PacketSock, skb: SkBuff, dev: NetDevice) -> i64:
     if skb.pkt_type == PACKET_LOOPBACK or (outgoing and sk.ignore_outgoing):
         consume_skb(skb)
         return 0
+    skb_orphan_frags_rx(skb)  # Linux: for every tap; but a capture of the lab shall change nothing
     if dev.header_ops is not None:
         if sk.sk_type != SOCK_DGRAM:
             back: i64 = skb.data - skb.mac_header

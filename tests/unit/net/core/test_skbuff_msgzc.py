@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 from helpers.hosts import Pair, Prog, fails
+from linnet.drivers.net.pcap import PcapTap
 from linnet.drivers.net.wire import WireParams, wire_newlink
 from linnet.include.linux.inet import in_aton
 from linnet.include.linux.socket import (
+    AF_PACKET,
     MSG_DONTWAIT,
     MSG_ERRQUEUE,
     MSG_MORE,
@@ -15,6 +18,7 @@ from linnet.include.linux.socket import (
     SO_MEMINFO,
     SO_ZEROCOPY,
     SOCK_DGRAM,
+    SOCK_RAW,
     SOL_IP,
     SOL_SOCKET,
     SOL_TCP,
@@ -147,3 +151,16 @@ def test_datagrams() -> None:
     # an empty one has no memory to wait for
     assert notice(pair.a, fd)[:2] == (0, 1)
     assert [len(pair.b.recv(there, flags=MSG_DONTWAIT)) for _ in range(4)] == [0, 20, 3000, 9]
+
+
+def test_a_capture_of_the_lab_changes_nothing_but_a_packet_socket_does(tmp_path: Path) -> None:
+    pair = Cabled()
+    tap = PcapTap(str(tmp_path / 'a.pcapng'), [pair.net_a.dev_base[-1]])
+    fd, _ = send_zerocopy(pair, '10.1.0.2', [3000])
+    tap.close()
+    assert tap.packets > 3
+    assert notice(pair.a, fd) == (0, 0, 0)
+    watcher = pair.a.socket(SOCK_RAW, 0x0300, AF_PACKET)  # htons(ETH_P_ALL)
+    pair.run(lambda: pair.a.send(fd, bytes(3000), MSG_ZEROCOPY))
+    assert notice(pair.a, fd) == (1, 1, COPIED)
+    pair.a.close(watcher)

@@ -6,6 +6,7 @@ import pytest
 
 from helpers.hosts import Alone, Pair, fails
 from linnet.include.linux import socket as s
+from linnet.kernel.poll import POLLERR, POLLPRI
 from linnet.net import socket as sys
 
 
@@ -14,7 +15,9 @@ from linnet.net import socket as sys
     (s.SO_DONTROUTE, 1, 1), (s.SO_PRIORITY, 6, 6), (s.SO_MARK, 42, 42), (s.SO_TIMESTAMP, 1, 1), (s.SO_TIMESTAMPNS, 1, 1),
     (s.SO_RCVLOWAT, 0, 1), (s.SO_RCVLOWAT, 77, 77), (s.SO_SNDBUF, 10000, 20000), (s.SO_RCVBUF, 10000, 20000),
     (s.SO_SNDBUF, 1, 4608), (s.SO_RCVBUF, 0, 2304), (s.SO_SNDBUF, 10**9, 2 * 4194304), (s.SO_RCVBUF, -1, 2 * 4194304),
-    (s.SO_BUSY_POLL, 5, 5), (s.SO_BSDCOMPAT, 1, 0),
+    (s.SO_BUSY_POLL, 5, 5), (s.SO_BSDCOMPAT, 1, 0), (s.SO_PREFER_BUSY_POLL, 2, 1), (s.SO_RCVMARK, 1, 1),
+    (s.SO_SELECT_ERR_QUEUE, 1, 1), (s.SO_WIFI_STATUS, 1, 1), (s.SO_LOCK_FILTER, 1, 1), (s.SO_BINDTOIFINDEX, 1, 1),
+    (s.SO_INCOMING_CPU, 3, 3),
     (s.SO_ZEROCOPY, 1, 1), (s.SO_RXQ_OVFL, 1, 1), (s.SO_NO_CHECK, 1, 1), (s.SO_MAX_PACING_RATE, 5000, 5000),
 ])
 def test_set_and_read(option: int, given: int, read: int) -> None:
@@ -29,6 +32,7 @@ def test_set_and_read(option: int, given: int, read: int) -> None:
     (s.SO_DOMAIN, 1, 'ENOPROTOOPT'), (s.SO_ACCEPTCONN, 1, 'ENOPROTOOPT'), (s.SO_SNDLOWAT, 1, 'ENOPROTOOPT'),
     (9999, 1, 'ENOPROTOOPT'), (s.SO_REUSEADDR, b'123', 'EINVAL'),
     (s.SO_LINGER, 1, 'EINVAL'), (s.SO_RCVTIMEO, 1, 'EINVAL'), (s.SO_RCVTIMEO, bytes(8) + (10**6).to_bytes(8, 'little'), 'EDOM'),
+    (s.SO_BUSY_POLL_BUDGET, 65536, 'EINVAL'), (s.SO_RESERVE_MEM, 4096, 'EOPNOTSUPP'), (s.SO_BINDTOIFINDEX, -1, 'EINVAL'),
     (s.SO_BINDTODEVICE, b'nonesuch\0', 'ENODEV'), (s.SO_PASSCRED, 1, 'EOPNOTSUPP'), (s.SO_BUSY_POLL, -1, 'EINVAL'),
 ])
 def test_refused(option: int, value: int | bytes, error: str) -> None:
@@ -154,3 +158,33 @@ def test_linger_waits_for_the_peer_and_without_time_resets() -> None:
     pair.a.close(fd_a)
     with fails('ECONNRESET'):
         pair.b.recv(fd_b, 1, s.MSG_DONTWAIT)
+
+
+def test_the_mark_of_a_received_packet() -> None:
+    host = Alone()
+    there, here = host.udp(9), host.socket(s.SOCK_DGRAM)
+    host.setopt(there, s.SOL_SOCKET, s.SO_RCVMARK, 1)
+    host.setopt(here, s.SOL_SOCKET, s.SO_MARK, 7)
+    host.run(lambda: host.sendto(here, b'x', '127.0.0.1', 9))
+    msg = s.Msghdr()
+    assert sys.sys_recvmsg(host.process, there, msg, 10) == 1
+    assert [(cmsg.cmsg_type, cmsg.data) for cmsg in msg.msg_control] == [(s.SO_MARK, b'\7\0\0\0')]
+
+
+def test_a_filter_that_is_locked_stays_so() -> None:
+    host = Alone()
+    fd = host.socket()
+    host.setopt(fd, s.SOL_SOCKET, s.SO_LOCK_FILTER, 1)
+    with fails('EPERM'):
+        host.setopt(fd, s.SOL_SOCKET, s.SO_LOCK_FILTER, 0)
+    assert sys.sys_getsockopt(host.process, fd, s.SOL_SOCKET, s.SO_GET_FILTER, 8) == b''
+
+
+def test_the_error_queue_as_priority_data() -> None:
+    host = Alone()
+    fd = host.socket(s.SOCK_DGRAM)
+    host.setopt(fd, s.SOL_SOCKET, s.SO_TIMESTAMPING, 0x12)  # TX_SOFTWARE, SOFTWARE
+    host.run(lambda: host.sendto(fd, b'x', '127.0.0.1', 9))
+    assert host.poll(fd, POLLPRI) == POLLERR
+    host.setopt(fd, s.SOL_SOCKET, s.SO_SELECT_ERR_QUEUE, 1)
+    assert host.poll(fd, POLLPRI) == POLLERR | POLLPRI

@@ -14,8 +14,10 @@ from linnet.include.net.tcp import (
     TCP_CONGESTION,
     TCP_CORK,
     TCP_DEFER_ACCEPT,
+    TCP_DELACK_MAX_US,
     TCP_INFO,
     TCP_INQ,
+    TCP_IS_MPTCP,
     TCP_KEEPCNT,
     TCP_KEEPIDLE,
     TCP_KEEPINTVL,
@@ -24,10 +26,12 @@ from linnet.include.net.tcp import (
     TCP_NODELAY,
     TCP_NOTSENT_LOWAT,
     TCP_QUICKACK,
+    TCP_RTO_MIN_US,
     TCP_SAVE_SYN,
     TCP_SAVED_SYN,
     TCP_SYNCNT,
     TCP_THIN_LINEAR_TIMEOUTS,
+    TCP_ULP,
     TCP_USER_TIMEOUT,
     TCP_WINDOW_CLAMP,
 )
@@ -212,3 +216,29 @@ class TestSavedSyn:
         Caller(wire, 80).send('S', seq=0, data=b'payload')
         fd = wire.prog.accept(listener)[0]
         assert len(sys.sys_getsockopt(wire.prog.process, fd, SOL_TCP, TCP_SAVED_SYN, 200)) == 40  # no payload
+
+
+@pytest.mark.parametrize(('option', 'value', 'read'), [
+    (TCP_RTO_MIN_US, 5000, 5000), (TCP_RTO_MIN_US, 199_999, 200_000), (TCP_RTO_MIN_US, 1001, 2000), (TCP_RTO_MIN_US, 1000, None),
+    (TCP_RTO_MIN_US, 200_001, None), (TCP_RTO_MIN_US, -1, None),
+    (TCP_DELACK_MAX_US, 40_000, 40_000), (TCP_DELACK_MAX_US, 0, None), (TCP_DELACK_MAX_US, 200_001, None),
+])
+def test_times_in_microseconds_count_as_jiffies(option: int, value: int, read: int | None) -> None:
+    prog = Alone()
+    fd = prog.socket()
+    if read is None:
+        with fails('EINVAL'):
+            prog.setopt(fd, SOL_TCP, option, value)
+        read = 200_000
+    else:
+        prog.setopt(fd, SOL_TCP, option, value)
+    assert prog.getopt(fd, SOL_TCP, option) == read
+
+
+def test_there_are_no_upper_layers() -> None:
+    prog = Alone()
+    fd = prog.socket()
+    with fails('ENOENT'):
+        prog.setopt(fd, SOL_TCP, TCP_ULP, b'tls\0')
+    assert sys.sys_getsockopt(prog.process, fd, SOL_TCP, TCP_ULP, 16) == b''
+    assert prog.getopt(fd, SOL_TCP, TCP_IS_MPTCP) == 0
