@@ -149,6 +149,18 @@ def test_xdist(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     result.stdout.fnmatch_lines(['repeat it:  pytest test_it.py::test_lossy --linnet-seed *', '*to repeat a failure*'])
 
 
+def test_a_random_seed_is_one_for_all_processes_of_xdist(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('PYTHONPATH', str(Path(linnet.__file__).parents[1]))
+    result = run('def test_it(lab):\n    assert lab.seed < 0\n', '--linnet-seed', 'random', '--linnet-runs', '2', '-n', '2',
+                 subprocess=True)
+    result.assert_outcomes(failed=2)
+    header = next(line for line in result.outlines if line.startswith('linnet: seeds '))
+    first, last = int(header.split()[2]), int(header.split()[4])
+    assert last == first + 1
+    for seed in (first, last):
+        result.stdout.fnmatch_lines([f'pytest test_it.py::test_it --linnet-seed {seed}'])
+
+
 def test_who_does_not_use_it_pays_nothing() -> None:
     """The plugin's module loads no stack, and nothing that pytest had not loaded."""
     code = ('import sys, pytest; before = set(sys.modules); import linnet.pytest_plugin; '

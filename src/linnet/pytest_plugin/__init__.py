@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from linnet.pytest_plugin.world import TestLab, TestWorld
 
 SEED_FIXTURE = 'linnet_seed'
+WORKER_SEED = 'linnet_seed'  # a key of xdist's workerinput
 FAILED_SHOWN = 20  # seeds named in the summary
 
 seed_key: pytest.StashKey[int] = pytest.StashKey()
@@ -37,12 +38,9 @@ world_key: pytest.StashKey[TestWorld] = pytest.StashKey()
 failures_key: pytest.StashKey[list[str]] = pytest.StashKey()
 
 
-def parse_seed(text: str) -> int:
-    """A number, or 'random' for one that is drawn now (and printed)."""
-    if text == 'random':
-        import random
-        return random.SystemRandom().getrandbits(31)
-    return int(text, 0)
+def parse_seed(text: str) -> int | None:
+    """A number, or 'random' (None) for one that is drawn when the session begins."""
+    return None if text == 'random' else int(text, 0)
 
 
 def parse_runs(text: str) -> int:
@@ -67,7 +65,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The marker."""
+    """The marker; and the seed, which the processes of xdist get from their master, for it may be a random one."""
+    seed = config.getoption('--linnet-seed')
+    if seed is None:
+        import random
+        seed = random.SystemRandom().getrandbits(31)
+    config.stash[seed_key] = getattr(config, 'workerinput', {}).get(WORKER_SEED, seed)
     config.addinivalue_line(
         'markers',
         'linnet(*, links, routers, topology, on, seed, timeout, datetime, **link): run the test as a program on a host of a '
@@ -75,9 +78,15 @@ def pytest_configure(config: pytest.Config) -> None:
         "between them with the properties given (delay='10ms' by default)")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """xdist starts a process."""
+    node.workerinput[WORKER_SEED] = node.config.stash[seed_key]
+
+
 def pytest_report_header(config: pytest.Config) -> str | None:
     """The seed, where it was asked for."""
-    seed, runs = config.getoption('--linnet-seed'), config.getoption('--linnet-runs')
+    seed, runs = config.stash[seed_key], config.getoption('--linnet-runs')
     if runs > 1:
         return f'linnet: seeds {seed} to {seed + runs - 1}'
     return f'linnet: seed {seed}' if seed else None
@@ -92,7 +101,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marked = metafunc.definition.get_closest_marker('linnet')
     if runs == 1 or (marked is None and 'lab' not in metafunc.fixturenames):
         return
-    first = metafunc.config.getoption('--linnet-seed')
+    first = metafunc.config.stash[seed_key]
     if marked is not None and 'seed' in marked.kwargs:
         return  # this test is about one seed
     seeds = range(first, first + runs)
@@ -109,7 +118,7 @@ def seed_of(item: pytest.Item) -> int:
     marker = item.get_closest_marker('linnet')
     if marker is not None and 'seed' in marker.kwargs:
         return int(marker.kwargs['seed'])
-    return int(item.config.getoption('--linnet-seed'))
+    return item.config.stash[seed_key]
 
 
 def command(item: pytest.Item) -> str:
