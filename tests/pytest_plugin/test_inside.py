@@ -333,3 +333,53 @@ def test_never():
 ''')
     assert result.ret == 7
     result.stdout.fnmatch_lines(['*Exit: enough*'])
+
+
+def test_what_pytest_brings_works_inside(run: Run) -> None:
+    result = run('''
+import logging, os, unittest
+from hypothesis import given, settings, strategies as st
+
+@pytest.mark.linnet
+class TestCase(unittest.TestCase):
+    def setUp(self):
+        self.sock = socket.socket()
+        self.addCleanup(self.sock.close)
+
+    def test_it(self):
+        assert self.sock.fileno() > 1000
+        time.sleep(5)
+        assert time.monotonic() == 5
+
+@pytest.mark.linnet
+@pytest.mark.parametrize('n', [1, 2])
+def test_fixtures(n, caplog, tmp_path, monkeypatch, recwarn):
+    monkeypatch.setenv('LINNET_N', str(n))
+    logging.getLogger().warning('told %d', n)
+    (tmp_path / 'file').write_text(os.environ['LINNET_N'])
+    time.sleep(n)
+    assert f'told {n}' in caplog.text
+
+def test_the_environment_is_as_before():
+    assert 'LINNET_N' not in os.environ
+
+@pytest.mark.linnet
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 100))
+def test_hypothesis(n):
+    before = time.monotonic()
+    time.sleep(n)
+    assert time.monotonic() >= before + n
+
+@pytest.mark.linnet
+@pytest.mark.xfail(strict=True)
+def test_expected():
+    time.sleep(1)
+    raise AssertionError
+
+@pytest.mark.linnet
+def test_skipped_inside():
+    time.sleep(1)
+    pytest.skip('later')
+''')
+    result.assert_outcomes(passed=5, skipped=1, xfailed=1)
