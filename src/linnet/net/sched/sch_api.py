@@ -10,6 +10,7 @@ from linnet.include.net.sch_generic import Qdisc, qdisc_qlen
 from linnet.net.sched.sch_codel import CodelQdisc
 from linnet.net.sched.sch_fifo import BfifoQdisc, PfifoQdisc
 from linnet.net.sched.sch_fq import FqQdisc
+from linnet.net.sched.sch_fq_codel import FqCodelQdisc
 from linnet.net.sched.sch_generic import NoopQdisc, NoqueueQdisc, PfifoFastQdisc, dev_graft_qdisc
 
 TC_H_FIRST_AUTO: Final = 0x8001  # handles that nobody asked for start here
@@ -22,7 +23,7 @@ def register_qdisc(net: Net, cls: type[Qdisc]) -> None:
 
 def pktsched_init(net: Net) -> None:
     """The disciplines that every host knows.  Linux: net/sched/sch_api.c."""
-    for cls in (NoopQdisc, NoqueueQdisc, PfifoFastQdisc, PfifoQdisc, BfifoQdisc, FqQdisc, CodelQdisc):
+    for cls in (NoopQdisc, NoqueueQdisc, PfifoFastQdisc, PfifoQdisc, BfifoQdisc, FqQdisc, CodelQdisc, FqCodelQdisc):
         register_qdisc(net, cls)
 
 
