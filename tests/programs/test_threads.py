@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import _thread
 import queue
 import random
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -328,3 +330,39 @@ def test_thread_locals() -> None:
     assert sorted(out, key=str) == sorted([False, False, *[(n, n, [n]) for n in numbers]], key=str)
     assert LOCAL.name == 'outside'
     assert COUNTED.values == [0]
+
+
+def test_a_class_may_keep_a_function_of_the_clock() -> None:
+    """As CPython's own functions of C, those that stand for them do not become methods."""
+
+    class Watch:
+        now = time.monotonic
+        make_lock = threading.Lock
+
+        def lap(self) -> float:
+            return self.now()
+
+    def program(out: list[Any]) -> None:
+        watch = Watch()
+        time.sleep(2)
+        with watch.make_lock():
+            out.append(watch.lap())
+
+    assert run(program)[0] == [2.0]
+    assert Watch().lap() > 0
+
+
+def test_what_a_bare_thread_raises_goes_to_the_unraisable_hook() -> None:
+    def program(out: list[Any]) -> None:
+        def fail() -> None:
+            raise ValueError('lost')
+
+        before, sys.unraisablehook = sys.unraisablehook, lambda args: out.append((repr(args.exc_value), args.object))
+        try:
+            _thread.start_new_thread(fail, ())
+            time.sleep(1)
+        finally:
+            sys.unraisablehook = before
+        out[0] = (out[0][0], out[0][1] is fail)
+
+    assert run(program)[0] == [("ValueError('lost')", True)]

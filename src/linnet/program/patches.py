@@ -30,6 +30,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from types import BuiltinFunctionType
 from typing import Any
 
 from linnet.program import chance, clocks, files, imports, names, polling, processes, runtime, sockets, tasks, threads, tls
@@ -45,9 +46,16 @@ def dispatch(inside: Callable[..., Any], outside: Callable[..., Any]) -> Callabl
         if current_task() is not None:
             return inside(*args, **kwargs)
         return outside(*args, **kwargs)
+    return like(outside, either)
+
+
+def like(outside: Callable[..., Any], either: Callable[..., Any]) -> Callable[..., Any]:
+    """Make `either` look like what it stands for. A function of C's that a class keeps (`clock = time.monotonic`) does not become
+    its method; neither does a staticmethod.
+    """
     either.__name__ = getattr(outside, '__name__', 'either')
     either.__doc__ = outside.__doc__
-    return either
+    return staticmethod(either) if isinstance(outside, BuiltinFunctionType) else either
 
 
 class _SocketType(type(socket.socket)):  # type: ignore[misc]
@@ -124,8 +132,7 @@ def _on_fd(inside: Callable[..., Any], outside: Callable[..., Any]) -> Callable[
             if isinstance(number, int) and FIRST_FD <= number < 1 << 31:
                 return inside(number, *args, **kwargs)
         return outside(fd, *args, **kwargs)
-    either.__name__ = getattr(outside, '__name__', 'either')
-    return either
+    return like(outside, either)
 
 
 PROCESS_MODULES = ('subprocess', 'asyncio.unix_events', 'multiprocessing')
@@ -137,9 +144,7 @@ def _pipe(inside: Callable[..., Any], outside: Callable[..., Any]) -> Callable[.
         if current_task() is None or sys._getframe(1).f_globals.get('__name__', '').startswith(PROCESS_MODULES):
             return outside(*args)
         return inside(*args)
-    either.__name__ = outside.__name__
-    either.__doc__ = outside.__doc__
-    return either
+    return like(outside, either)
 
 
 def _urandom(n: int) -> bytes:
@@ -271,9 +276,7 @@ def _in_virtual_time(inside: Callable[..., Any], outside: Callable[..., Any]) ->
         if processes.in_virtual_time() is not None:
             return inside(*args, **kwargs)
         return outside(*args, **kwargs)
-    either.__name__ = getattr(outside, '__name__', 'either')
-    either.__doc__ = outside.__doc__
-    return either
+    return like(outside, either)
 
 
 RealLock = _thread.LockType

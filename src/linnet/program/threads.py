@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -197,8 +198,13 @@ def start_new_thread(function: Callable[..., object], args: tuple[Any, ...], kwa
             function(*args, **(kwargs or {}))
         except SystemExit:
             pass
-        except Exception:
-            traceback.print_exc()
+        except Exception as exc:
+            if sys.unraisablehook is sys.__unraisablehook__:
+                traceback.print_exc()
+            else:
+                sys.unraisablehook(SimpleNamespace(  # CPython keeps its own type to itself
+                    exc_type=type(exc), exc_value=exc, exc_traceback=exc.__traceback__,
+                    err_msg='Exception ignored in thread started by', object=function))
         finally:
             sentinel = sentinels.pop(get_ident(), None)
             if sentinel is not None and sentinel.locked():
