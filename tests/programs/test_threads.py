@@ -366,3 +366,44 @@ def test_what_a_bare_thread_raises_goes_to_the_unraisable_hook() -> None:
         out[0] = (out[0][0], out[0][1] is fail)
 
     assert run(program)[0] == [("ValueError('lost')", True)]
+
+
+def test_the_main_thread_knows_itself_and_can_be_interrupted() -> None:
+    def program(out: list[Any]) -> None:
+        main = threading.main_thread()
+        out.append((main is threading.current_thread(), main.ident == threading.get_ident(), _thread._count()))
+        threading.Timer(1, _thread.interrupt_main).start()
+        out.append(_thread._count())
+        try:
+            time.sleep(5)
+        except KeyboardInterrupt:
+            out.append(time.monotonic())
+        with pytest.raises(ValueError, match='signal'):
+            _thread.interrupt_main(-1)
+
+    assert run(program)[0] == [(True, True, 0), 1, 1.0]
+
+
+def test_locks_refuse_what_cpython_refuses() -> None:
+    def program(out: list[Any]) -> None:
+        for lock in (threading.Lock(), threading.RLock()):
+            with pytest.raises(OverflowError):
+                lock.acquire(timeout=threading.TIMEOUT_MAX * 2)
+            with pytest.raises(ValueError, match='non-blocking'):
+                lock.acquire(False, 1)
+        out.append(repr(threading.Lock()).split(' at ')[0])
+
+    assert run(program)[0] == ['<unlocked linnet.lock object']
+
+
+@pytest.mark.parametrize('look', [time.monotonic, time.monotonic_ns, time.time, time.time_ns, time.perf_counter])
+def test_who_looks_at_any_clock_lets_the_others_run(look: Callable[[], float]) -> None:
+    def program(out: list[Any]) -> None:
+        name = look.__name__
+        done: list[float] = []
+        threading.Thread(target=lambda: done.append(time.monotonic())).start()
+        while not done:
+            getattr(time, name)()
+        out.append(done[0] < 0.001)
+
+    assert run(program)[0] == [True]

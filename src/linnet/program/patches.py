@@ -255,6 +255,8 @@ def _install_processes() -> None:
                          ('setitimer', processes.setitimer), ('getitimer', processes.getitimer), ('alarm', processes.alarm),
                          ('pause', processes.pause)):
         _put(signal, name, dispatch(inside, getattr(signal, name)))
+    _put(_thread, 'interrupt_main', dispatch(processes.interrupt_main, _thread.interrupt_main))
+    _put(_thread, '_count', dispatch(threads.count, _thread._count))
     _put(threading, 'main_thread', dispatch(processes.main_thread, threading.main_thread))
     for name in ('getpid', 'kill'):
         _put(os, name, _in_virtual_time(getattr(processes, name), getattr(os, name)))

@@ -66,6 +66,14 @@ def raise_signal(signum: int) -> None:
     kill(0, signum)
 
 
+def interrupt_main(signum: int = signal.SIGINT) -> None:
+    """As _thread.interrupt_main: what is ignored, or left to its default, does nothing."""
+    if not 1 <= signum < signal.NSIG:
+        raise ValueError('signal number out of range')
+    if callable(current_program().signals.handler(signum)):
+        kill(0, signum)
+
+
 def pthread_kill(thread_id: int, signum: int) -> None:
     """As signal.pthread_kill; Python handlers run in the main thread whichever it is."""
     if thread_id not in threading._active:  # type: ignore[attr-defined]

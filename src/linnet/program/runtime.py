@@ -272,6 +272,7 @@ class Runtime(SwitchHook):
     def _main(self, program: Program, fn: Callable[[], object]) -> None:
         """Run the program's main function, wait for its threads, close what it left open."""
         sched = self.world.sched
+        program.main_thread._ident = threading.get_ident()  # type: ignore[attr-defined]
         threading._active[threading.get_ident()] = program.main_thread  # type: ignore[attr-defined]
         try:
             fn()

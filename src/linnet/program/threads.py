@@ -88,6 +88,8 @@ class SimLock:
             raise ValueError("can't specify a timeout for a non-blocking call")
         if timeout < 0 and timeout != -1:
             raise ValueError('timeout value must be a non-negative number')
+        if timeout > threading.TIMEOUT_MAX:
+            raise OverflowError('timeout value is too large')
         if not self.locked():
             self._locked = True
             return True
@@ -125,7 +127,7 @@ class SimLock:
         self.__init__()  # type: ignore[misc]
 
     def __repr__(self) -> str:
-        return f'<{"locked" if self._locked else "unlocked"} linnet lock at {id(self):#x}>'
+        return f'<{"locked" if self._locked else "unlocked"} linnet.lock object at {id(self):#x}>'
 
 
 class EitherLock:
@@ -177,6 +179,11 @@ def get_ident() -> int:
     task = current_task()
     assert task is not None
     return ident_of(task)
+
+
+def count() -> int:
+    """As _thread._count: the program's threads but for the main one."""
+    return len(current_program().tasks) - 1
 
 
 def unless_killed(hook: Callable[[Any], None]) -> Callable[[Any], None]:
