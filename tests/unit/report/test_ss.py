@@ -57,7 +57,8 @@ def snapshot() -> dict[str, str]:
         lab.link(client, server, rate='10mbit', delay='10ms', loss='1 %')
 
         def serve() -> None:
-            conn, _ = socket.create_server(('', 8000), backlog=5).accept()
+            listener = socket.create_server(('', 8000), backlog=5)  # held: it is to be seen
+            conn, _ = listener.accept()
             time.sleep(0.5)
             seen['server'] = ss(server.net)
             seen['brief'] = ss(server.net, info=False, listening=False)
