@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
-import linnet
+from helpers.plugin import run_pytest
 
 PAGE = Path(__file__).parents[2] / 'docs' / 'testing.md'
 BLOCK = re.compile(r'^```(python|console)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
@@ -39,12 +35,7 @@ def run(command: str, folder: Path) -> str:
     if words[0] == 'cat':
         return ''.join((folder / name).read_text() for name in words[1:])
     assert words[0] == 'pytest', f'{PAGE.name} has a command that this test cannot run: {command}'
-    installed = any(point.value == 'linnet.pytest_plugin' for point in entry_points(group='pytest11'))
-    options = [] if installed else ['-p', 'linnet.pytest_plugin']
-    env = {**os.environ, 'PYTHONPATH': str(Path(linnet.__file__).parents[1]), 'PYTEST_DISABLE_PLUGIN_AUTOLOAD': ''}
-    result = subprocess.run([sys.executable, '-m', 'pytest', *options, *words[1:]], cwd=folder, env=env, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
-    return result.stdout.lstrip('\n')
+    return run_pytest(folder, *words[1:]).stdout.lstrip('\n')
 
 
 def test_the_tutorial(tmp_path: Path) -> None:

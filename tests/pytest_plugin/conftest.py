@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import socketserver  # noqa: F401
 from collections.abc import Callable
-from importlib.metadata import entry_points
 
 import anyio.pytest_plugin  # noqa: F401
 import pytest
@@ -17,6 +16,7 @@ import pytest_asyncio  # noqa: F401
 import trio  # noqa: F401
 
 import linnet.pytest_plugin.world  # noqa: F401
+from helpers.plugin import plugin_options
 
 SERVER = '''
 import asyncio, queue, socket, threading, time
@@ -38,12 +38,6 @@ def ask(name='server', line=b'x\\n'):
 '''
 
 Run = Callable[..., pytest.RunResult]
-
-
-def plugin_options() -> list[str]:
-    """Where linnet is installed its entry point loads the plugin; from a source tree it is named."""
-    installed = any(point.value == 'linnet.pytest_plugin' for point in entry_points(group='pytest11'))
-    return [] if installed else ['-p', 'linnet.pytest_plugin']
 
 
 @pytest.fixture
