@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from linnet.drill.script import DrillError
-from linnet.include.linux.errno import ENOENT
 from linnet.include.linux.inet import in_aton
 from linnet.include.linux.netdevice import NETIF_F_GSO, NETIF_F_TSO, NetDevice
 from linnet.include.net.dst import RTAX_ADVMSS, RTAX_INITCWND, RTAX_INITRWND, RTAX_LOCK, RTAX_MTU, RTAX_QUICKACK, RTAX_RTO_MIN
 from linnet.include.net.ip_fib import FibConfig
 from linnet.include.net.net_namespace import Net
+from linnet.kernel.errno import ENOENT
 from linnet.kernel.file import O_WRONLY
 from linnet.kernel.ramfs import O_CREAT, O_TRUNC
 from linnet.net.ipv4.fib_frontend import fib_add_route

@@ -6,8 +6,8 @@ import struct
 from types import ModuleType
 from typing import Final
 
-from linnet.include.linux import errno as errno_h
 from linnet.include.linux import socket as socket_h
+from linnet.kernel import errno as errno_h
 from linnet.kernel import poll as poll_h
 
 

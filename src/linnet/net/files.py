@@ -9,8 +9,8 @@ machine) makes one with FileOperations of its own, whose can_seek() is True and 
 """
 from __future__ import annotations
 
-from linnet.include.linux.errno import EBADF, EINVAL
 from linnet.include.linux.sched import Process
+from linnet.kernel.errno import EBADF, EINVAL
 from linnet.kernel.file import O_CLOEXEC, File, fput, get_file
 from linnet.kernel.pipe import do_pipe2
 from linnet.kernel.ramfs import O_CREAT as O_CREAT

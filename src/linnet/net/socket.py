@@ -18,20 +18,6 @@ from typing import Final, NoReturn
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import (
-    EAFNOSUPPORT,
-    EBADF,
-    ECONNABORTED,
-    EFAULT,
-    EINTR,
-    EINVAL,
-    ENOIOCTLCMD,
-    ENOTCONN,
-    ENOTSOCK,
-    ENOTTY,
-    EOPNOTSUPP,
-    ERESTARTSYS,
-)
 from linnet.include.linux.inet import IPPROTO_TCP
 from linnet.include.linux.sched import Process
 from linnet.include.linux.socket import (
@@ -55,6 +41,20 @@ from linnet.include.linux.socket import (
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.sock import NetProtoFamily, OptResult, Socket, sock_net
 from linnet.include.trace.events.sock import trace_sock_recv_length, trace_sock_send_length
+from linnet.kernel.errno import (
+    EAFNOSUPPORT,
+    EBADF,
+    ECONNABORTED,
+    EFAULT,
+    EINTR,
+    EINVAL,
+    ENOIOCTLCMD,
+    ENOTCONN,
+    ENOTSOCK,
+    ENOTTY,
+    EOPNOTSUPP,
+    ERESTARTSYS,
+)
 from linnet.kernel.eventpoll import EpollEvent, epoll_create1, epoll_ctl, epoll_wait
 from linnet.kernel.file import FD_CLOEXEC, O_APPEND, O_ASYNC, O_NONBLOCK, File, FileOperations, fput
 from linnet.kernel.pipe import get_pipe_info, pipe_get_size, pipe_set_size

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64, mypyc_attr
 
-from linnet.include.linux.errno import EOPNOTSUPP
 from linnet.include.linux.skbuff import SkBuff, SkBuffHead
 from linnet.include.linux.socket import SOCK_STREAM, Msghdr, Sockaddr
+from linnet.kernel.errno import EOPNOTSUPP
 from linnet.kernel.file import File
 from linnet.kernel.pipe_fs_i import PipeInodeInfo
 from linnet.kernel.select import PollTable

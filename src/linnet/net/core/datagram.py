@@ -13,7 +13,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EAGAIN, EINTR, ENOENT, ENOTCONN, ERESTARTSYS
 from linnet.include.linux.skbuff import SkBuff, SkBuffHead, __skb_unlink, skb_get, skb_peek_tail, skb_queue_empty
 from linnet.include.linux.socket import (
     MSG_DONTWAIT,
@@ -35,6 +34,7 @@ from linnet.include.net.sock import (
 )
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_ESTABLISHED, TCP_LISTEN, TCP_SYN_SENT
 from linnet.include.trace.events.skb import trace_skb_copy_datagram_iovec
+from linnet.kernel.errno import EAGAIN, EINTR, ENOENT, ENOTCONN, ERESTARTSYS
 from linnet.kernel.file import File, PollTable, poll_wait
 from linnet.kernel.poll import (
     EPOLLERR,

@@ -15,7 +15,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EBUSY, EEXIST, EINVAL, ENETDOWN
 from linnet.include.linux.if_ether import ARPHRD_ETHER, ETH_P_ALL
 from linnet.include.linux.netdevice import (
     IFF_LOWER_UP,
@@ -81,6 +80,7 @@ from linnet.include.trace.events.net import (
     trace_netif_rx_exit,
 )
 from linnet.include.trace.events.qdisc import trace_qdisc_enqueue
+from linnet.kernel.errno import EBUSY, EEXIST, EINVAL, ENETDOWN
 from linnet.kernel.softirq import (
     NET_RX_SOFTIRQ,
     NET_TX_SOFTIRQ,

@@ -20,7 +20,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EEXIST, EINVAL, ENETDOWN, ENOENT, EPERM
 from linnet.include.linux.inet import in_ntoa
 from linnet.include.linux.netdevice import IFF_LOOPBACK, IFF_POINTOPOINT, IFF_UP, NetDevice
 from linnet.include.linux.skbuff import (
@@ -69,6 +68,7 @@ from linnet.include.trace.events.neigh import (
     trace_neigh_update_done,
 )
 from linnet.kernel.clock import NSEC_PER_SEC
+from linnet.kernel.errno import EEXIST, EINVAL, ENETDOWN, ENOENT, EPERM
 from linnet.kernel.softirq import local_bh_disable, local_bh_enable
 from linnet.kernel.timer import TimerList, del_timer, mod_timer, timer_pending
 from linnet.net.core.dev import dev_queue_xmit

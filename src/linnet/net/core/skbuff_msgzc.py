@@ -13,7 +13,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EEXIST, EMSGSIZE
 from linnet.include.linux.icmp import SO_EE_CODE_ZEROCOPY_COPIED, SO_EE_ORIGIN_ZEROCOPY
 from linnet.include.linux.skbuff import (
     MAX_SKB_FRAGS,
@@ -28,6 +27,7 @@ from linnet.include.linux.skbuff import (
 )
 from linnet.include.linux.socket import SOCK_STREAM, Msghdr
 from linnet.include.net.sock import SOCK_DEAD, Sock, sock_hold, sock_net
+from linnet.kernel.errno import EEXIST, EMSGSIZE
 from linnet.net.core.skbuff import alloc_skb, consume_skb, skb_zcopy_set
 from linnet.net.core.sock import PAGE_SIZE, sock_put
 

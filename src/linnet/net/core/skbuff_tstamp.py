@@ -15,7 +15,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL, ENOMSG
 from linnet.include.linux.icmp import SO_EE_ORIGIN_TIMESTAMPING
 from linnet.include.linux.net_tstamp import (
     SCM_TSTAMP_ACK,
@@ -53,6 +52,7 @@ from linnet.include.linux.socket import (
     Msghdr,
 )
 from linnet.include.net.sock import SOCK_TSTAMP_NEW, Sock, sock_net, sock_valbool_flag
+from linnet.kernel.errno import EINVAL, ENOMSG
 from linnet.net.core.skbuff import alloc_skb, kfree_skb, skb_clone, skb_copy_bits, skb_orphan_frags_rx
 from linnet.net.core.sock import sock_queue_err_skb
 

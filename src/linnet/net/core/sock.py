@@ -14,7 +14,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EAGAIN, EINTR, ENOBUFS, ENOMEM, EPIPE
 from linnet.include.linux.netdevice import NETIF_F_GSO, NETIF_F_HW_CSUM, NETIF_F_SG, NETIF_F_TSO, NETIF_F_TSO6, NETIF_F_TSO_ECN
 from linnet.include.linux.skbuff import (
     MAX_TCP_HEADER,
@@ -48,6 +47,7 @@ from linnet.include.net.sock import (
 )
 from linnet.include.net.tcp_states import TCP_CLOSE
 from linnet.include.trace.events.sock import trace_sk_data_ready, trace_sock_rcvqueue_full
+from linnet.kernel.errno import EAGAIN, EINTR, ENOBUFS, ENOMEM, EPIPE
 from linnet.kernel.poll import EPOLLERR, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDBAND, EPOLLRDNORM, EPOLLWRBAND, EPOLLWRNORM
 from linnet.kernel.sched import Task, sched_yield, schedule_timeout, signal_pending
 from linnet.kernel.slab import KmemCache, kmem_cache_free, slab_alloc

@@ -11,7 +11,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EACCES, EDOM, EINVAL, ENODEV, ENOPROTOOPT, ENOTCONN, EOPNOTSUPP, EPERM
 from linnet.include.linux.net_tstamp import SOF_TIMESTAMPING_OPT_ID_TCP
 from linnet.include.linux.sched import CAP_NET_ADMIN, CAP_NET_RAW
 from linnet.include.linux.skbuff import SkBuff
@@ -119,6 +118,7 @@ from linnet.include.net.sock import (
 )
 from linnet.include.net.tcp import TcpSock
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_ESTABLISHED, TCP_LISTEN
+from linnet.kernel.errno import EACCES, EDOM, EINVAL, ENODEV, ENOPROTOOPT, ENOTCONN, EOPNOTSUPP, EPERM
 from linnet.net.core.skbuff_tstamp import sock_put_timestamping, sock_set_timestamping, sock_wants_rx_timestamping
 from linnet.net.core.sock import __sock_gen_cookie, lock_sock, release_sock, sk_dst_reset, sk_net_capable
 

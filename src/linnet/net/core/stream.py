@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EAGAIN, EINTR, EPIPE
 from linnet.include.linux.socket import SEND_SHUTDOWN
 from linnet.include.net.sock import (
     SOCK_ASYNC_NOSPACE,
@@ -30,6 +29,7 @@ from linnet.include.net.tcp_states import (
     TCPF_SYN_RECV,
     TCPF_SYN_SENT,
 )
+from linnet.kernel.errno import EAGAIN, EINTR, EPIPE
 from linnet.kernel.poll import EPOLLOUT, EPOLLWRBAND, EPOLLWRNORM
 from linnet.kernel.sched import signal_pending
 from linnet.kernel.wait import (

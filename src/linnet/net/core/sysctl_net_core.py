@@ -2,9 +2,9 @@
 """net.core.*: the sysctls of the socket and device layers, by Linux's names, with its ranges."""
 from __future__ import annotations
 
-from linnet.include.linux.errno import EINVAL
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.sock import SOCK_MIN_RCVBUF, SOCK_MIN_SNDBUF
+from linnet.kernel.errno import EINVAL
 from linnet.kernel.sysctl import INT_MAX, CtlInt, CtlTable
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EADDRNOTAVAIL, EBUSY
 from linnet.include.linux.if_ether import (
     ARPHRD_ETHER,
     ETH_ALEN,
@@ -32,6 +31,7 @@ from linnet.include.linux.skbuff import (
 from linnet.include.linux.unaligned import get_be16
 from linnet.include.net.neighbour import Neighbour
 from linnet.include.net.net_namespace import World
+from linnet.kernel.errno import EADDRNOTAVAIL, EBUSY
 from linnet.net.core.skbuff import pskb_may_pull
 
 

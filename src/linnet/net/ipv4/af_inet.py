@@ -14,19 +14,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import (
-    EACCES,
-    EADDRINUSE,
-    EADDRNOTAVAIL,
-    EAFNOSUPPORT,
-    EAGAIN,
-    EINVAL,
-    ENOTCONN,
-    EOPNOTSUPP,
-    EPERM,
-    EPROTONOSUPPORT,
-    ESOCKTNOSUPPORT,
-)
 from linnet.include.linux.inet import (
     INADDR_ANY,
     IP_PMTUDISC_DONT,
@@ -89,6 +76,19 @@ from linnet.include.net.tcp_states import (
     TCPF_LISTEN,
     TCPF_SYN_RECV,
     TCPF_SYN_SENT,
+)
+from linnet.kernel.errno import (
+    EACCES,
+    EADDRINUSE,
+    EADDRNOTAVAIL,
+    EAFNOSUPPORT,
+    EAGAIN,
+    EINVAL,
+    ENOTCONN,
+    EOPNOTSUPP,
+    EPERM,
+    EPROTONOSUPPORT,
+    ESOCKTNOSUPPORT,
 )
 from linnet.kernel.file import O_NONBLOCK, File
 from linnet.kernel.pipe_fs_i import PipeInodeInfo

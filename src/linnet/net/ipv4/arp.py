@@ -16,7 +16,6 @@ from typing import Final
 from librt.strings import BytesWriter
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL
 from linnet.include.linux.if_ether import (
     ARPHRD_ETHER,
     ARPOP_REPLY,
@@ -84,6 +83,7 @@ from linnet.include.net.neighbour import (
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.route import Rtable
 from linnet.include.net.snmp import LINUX_MIB_ARPFILTER, NET_INC_STATS
+from linnet.kernel.errno import EINVAL
 from linnet.net.core.dev import dev_add_pack, dev_queue_xmit
 from linnet.net.core.neighbour import (
     __neigh_lookup,

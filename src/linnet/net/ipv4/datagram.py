@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EACCES, EAFNOSUPPORT, ENETUNREACH
 from linnet.include.linux.inet import ipv4_is_multicast
 from linnet.include.linux.socket import AF_INET, Sockaddr
 from linnet.include.net.inet_sock import inet_sk
@@ -15,6 +14,7 @@ from linnet.include.net.route import RTCF_BROADCAST
 from linnet.include.net.snmp import IPSTATS_MIB_OUTNOROUTES, NET_INC_STATS
 from linnet.include.net.sock import SOCK_BROADCAST, Sock, sock_flag, sock_net
 from linnet.include.net.tcp_states import TCP_ESTABLISHED
+from linnet.kernel.errno import EACCES, EAFNOSUPPORT, ENETUNREACH
 from linnet.net.core.sock import lock_sock, release_sock, sk_dst_reset, sk_dst_set, sk_set_txhash
 from linnet.net.ipv4.route import ip_route_connect
 

@@ -12,7 +12,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EADDRNOTAVAIL, EEXIST, EINVAL, ENODEV
 from linnet.include.linux.if_ether import ARPHRD_ETHER, ARPHRD_LOOPBACK, mac_ntoa
 from linnet.include.linux.inet import in_ntoa, ipv4_is_lbcast, ipv4_is_loopback, ipv4_is_multicast, ipv4_is_zeronet
 from linnet.include.linux.inetdevice import (
@@ -47,6 +46,7 @@ from linnet.include.linux.notifier import (
 )
 from linnet.include.net.ip_fib import RT_SCOPE_HOST, RT_SCOPE_LINK, RT_SCOPE_UNIVERSE
 from linnet.include.net.net_namespace import Net
+from linnet.kernel.errno import EADDRNOTAVAIL, EEXIST, EINVAL, ENODEV
 
 
 def inetdev_init(dev: NetDevice) -> InDevice:

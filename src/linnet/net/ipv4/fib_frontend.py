@@ -11,7 +11,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL, ESRCH, EXDEV
 from linnet.include.linux.inet import in_ntoa, inet_make_mask, ipv4_is_lbcast, ipv4_is_multicast, ipv4_is_zeronet
 from linnet.include.linux.inetdevice import (
     IFA_F_NOPREFIXROUTE,
@@ -58,6 +57,7 @@ from linnet.include.net.ip_fib import (
     FibTable,
 )
 from linnet.include.net.net_namespace import Net
+from linnet.kernel.errno import EINVAL, ESRCH, EXDEV
 from linnet.net.ipv4.devinet import inet_lookup_ifaddr_rcu
 from linnet.net.ipv4.fib_rules import fib4_rules_init, fib_lookup
 from linnet.net.ipv4.fib_semantics import (

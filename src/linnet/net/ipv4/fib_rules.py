@@ -11,11 +11,11 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EAGAIN, EEXIST, ENETUNREACH, ENOENT
 from linnet.include.linux.inet import in_ntoa
 from linnet.include.net.flow import Flowi4
 from linnet.include.net.ip_fib import RT_TABLE_DEFAULT, RT_TABLE_LOCAL, RT_TABLE_MAIN, FibResult, FibRule
 from linnet.include.net.net_namespace import Net
+from linnet.kernel.errno import EAGAIN, EEXIST, ENETUNREACH, ENOENT
 from linnet.net.ipv4.fib_trie import fib_get_table, fib_new_table, fib_table_lookup, fib_trie_unmerge
 
 FR_PREF_MAIN: Final = 32766

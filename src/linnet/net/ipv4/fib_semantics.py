@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL, ENETDOWN, ENODEV
 from linnet.include.linux.netdevice import IFF_UP, NetDevice
 from linnet.include.net.flow import Flowi4
 from linnet.include.net.ip_fib import (
@@ -31,6 +30,7 @@ from linnet.include.net.ip_fib import (
     FibResult,
 )
 from linnet.include.net.net_namespace import Net
+from linnet.kernel.errno import EINVAL, ENETDOWN, ENODEV
 from linnet.kernel.random import siphash_3u32
 from linnet.net.ipv4.devinet import inet_lookup_ifaddr_rcu, inet_select_addr
 from linnet.net.ipv4.fib_rules import fib_lookup

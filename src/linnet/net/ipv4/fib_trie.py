@@ -15,7 +15,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EACCES, EAGAIN, EEXIST, EHOSTUNREACH, EINVAL
 from linnet.include.net.flow import Flowi4
 from linnet.include.net.ip_fib import (
     RT_SCOPE_NOWHERE,
@@ -35,6 +34,7 @@ from linnet.include.net.ip_fib import (
 )
 from linnet.include.net.net_namespace import Net
 from linnet.include.trace.events.fib import trace_fib_table_lookup
+from linnet.kernel.errno import EACCES, EAGAIN, EEXIST, EHOSTUNREACH, EINVAL
 
 FIB_LOOKUP_IGNORE_LINKSTATE: Final = 2
 

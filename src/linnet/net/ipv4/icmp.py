@@ -15,16 +15,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import (
-    ECONNREFUSED,
-    EHOSTDOWN,
-    EHOSTUNREACH,
-    EMSGSIZE,
-    ENETUNREACH,
-    ENONET,
-    ENOPROTOOPT,
-    EOPNOTSUPP,
-)
 from linnet.include.linux.icmp import (
     ICMP_DEST_UNREACH,
     ICMP_ECHO,
@@ -96,6 +86,16 @@ from linnet.include.net.snmp import (
     NET_INC_STATS,
 )
 from linnet.include.trace.events.icmp import trace_icmp_send
+from linnet.kernel.errno import (
+    ECONNREFUSED,
+    EHOSTDOWN,
+    EHOSTUNREACH,
+    EMSGSIZE,
+    ENETUNREACH,
+    ENONET,
+    ENOPROTOOPT,
+    EOPNOTSUPP,
+)
 from linnet.kernel.softirq import local_bh_disable, local_bh_enable
 from linnet.net.core.skbuff import consume_skb, kfree_skb_reason, pskb_may_pull, skb_checksum, skb_copy_bits
 from linnet.net.core.sock import sock_init_data

@@ -11,13 +11,13 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENOBUFS, ENODEV
 from linnet.include.linux.inet import ipv4_is_multicast
 from linnet.include.linux.inetdevice import InDevice
 from linnet.include.linux.netdevice import NetDevice
 from linnet.include.net.inet_sock import InetSock
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.sock import sock_net
+from linnet.kernel.errno import EADDRINUSE, EADDRNOTAVAIL, EINVAL, ENOBUFS, ENODEV
 from linnet.net.ipv4.devinet import inet_lookup_ifaddr_rcu
 
 IGMP_ALL_HOSTS: Final = 0xE0000001

@@ -6,12 +6,12 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EALREADY, ECONNABORTED, EINPROGRESS, EINTR, EINVAL, EISCONN
 from linnet.include.linux.socket import AF_UNSPEC, SS_CONNECTED, SS_CONNECTING, SS_DISCONNECTING, SS_UNCONNECTED, Sockaddr
 from linnet.include.net.inet_sock import inet_sk
 from linnet.include.net.sock import Sock, Socket, sock_error, sock_net, sock_sndtimeo
 from linnet.include.net.tcp import TcpSock
 from linnet.include.net.tcp_states import TCP_CLOSE, TCPF_SYN_RECV, TCPF_SYN_SENT
+from linnet.kernel.errno import EALREADY, ECONNABORTED, EINPROGRESS, EINTR, EINVAL, EISCONN
 from linnet.kernel.file import O_NONBLOCK
 from linnet.kernel.sched import signal_pending
 from linnet.kernel.wait import WokenWait, add_wait_queue, remove_wait_queue, wait_woken

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EADDRINUSE, EAGAIN, EINTR, EINVAL, ERESTARTSYS
 from linnet.include.linux.inet import INADDR_ANY
 from linnet.include.linux.socket import SOCK_NONBLOCK
 from linnet.include.net.dst import DstEntry
@@ -39,6 +38,7 @@ from linnet.include.net.sock import (
 from linnet.include.net.tcp import TcpSock
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_LISTEN, TCP_NEW_SYN_RECV, TCP_SYN_RECV, TCP_TIME_WAIT
 from linnet.kernel.clock import NSEC_PER_JIFFY
+from linnet.kernel.errno import EADDRINUSE, EAGAIN, EINTR, EINVAL, ERESTARTSYS
 from linnet.kernel.sched import schedule_timeout, signal_pending
 from linnet.kernel.softirq import local_bh_disable, local_bh_enable
 from linnet.kernel.timer import del_timer, mod_timer

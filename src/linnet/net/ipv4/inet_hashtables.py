@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EADDRNOTAVAIL
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.inet_connection_sock import InetBind2Bucket, InetBindBucket, InetConnectionSock
 from linnet.include.net.inet_hashtables import InetHashinfo
@@ -20,6 +19,7 @@ from linnet.include.net.request_sock import RequestSock
 from linnet.include.net.snmp import LINUX_MIB_TWRECYCLED, NET_INC_STATS
 from linnet.include.net.sock import Sock, sock_net
 from linnet.include.net.tcp_states import TCP_LISTEN, TCP_NEW_SYN_RECV, TCP_TIME_WAIT
+from linnet.kernel.errno import EADDRNOTAVAIL
 from linnet.kernel.random import siphash_3u32
 from linnet.net.core.request_sock import reqsk_put
 from linnet.net.core.sock import sock_put

@@ -11,7 +11,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import E2BIG, EINPROGRESS, EINVAL, ENOMEM
 from linnet.include.linux.icmp import ICMP_EXC_FRAGTIME, ICMP_TIME_EXCEEDED
 from linnet.include.linux.ip import (
     INET_ECN_CE,
@@ -51,6 +50,7 @@ from linnet.include.net.snmp import (
     IPSTATS_MIB_REASMTIMEOUT,
     NET_INC_STATS,
 )
+from linnet.kernel.errno import E2BIG, EINPROGRESS, EINVAL, ENOMEM
 from linnet.kernel.slab import KmemCache
 from linnet.kernel.timer import mod_timer
 from linnet.net.core.skbuff import kfree_skb_reason, pskb_may_pull, pskb_trim

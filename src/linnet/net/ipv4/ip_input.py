@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL
 from linnet.include.linux.icmp import ICMP_DEST_UNREACH, ICMP_PARAMETERPROB, ICMP_PROT_UNREACH
 from linnet.include.linux.inet import IPPROTO_TCP, IPPROTO_UDP
 from linnet.include.linux.inetdevice import IN_DEV_SOURCE_ROUTE, __in_dev_get_rcu
@@ -66,6 +65,7 @@ from linnet.include.net.snmp import (
     NET_INC_STATS,
 )
 from linnet.include.net.sock import Sock
+from linnet.kernel.errno import EINVAL
 from linnet.net.core.skbuff import consume_skb, kfree_skb_reason, pskb_may_pull, pskb_trim, skb_clone, skb_orphan
 from linnet.net.ipv4.icmp import icmp_send
 from linnet.net.ipv4.ip_fragment import IP_DEFRAG_LOCAL_DELIVER, ip_defrag

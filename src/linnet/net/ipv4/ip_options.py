@@ -12,7 +12,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL
 from linnet.include.linux.ip import (
     IPOPT_CIPSO,
     IPOPT_END,
@@ -28,6 +27,7 @@ from linnet.include.linux.ip import (
 from linnet.include.linux.unaligned import get_be32
 from linnet.include.net.ip_fib import RTN_LOCAL, RTN_UNICAST
 from linnet.include.net.net_namespace import Net
+from linnet.kernel.errno import EINVAL
 from linnet.net.ipv4.fib_frontend import inet_addr_type
 
 IPOPT_COPY: Final = 0x80

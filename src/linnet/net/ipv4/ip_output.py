@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL, EMSGSIZE
 from linnet.include.linux.icmp import ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED
 from linnet.include.linux.inet import IPPROTO_TCP
 from linnet.include.linux.ip import (
@@ -66,6 +65,7 @@ from linnet.include.net.snmp import (
     NET_INC_STATS,
 )
 from linnet.include.net.sock import Sock
+from linnet.kernel.errno import EINVAL, EMSGSIZE
 from linnet.net.core.dev import netif_rx
 from linnet.net.core.dev_xmit import skb_checksum_help
 from linnet.net.core.gso import skb_gso_network_seglen, skb_gso_segment

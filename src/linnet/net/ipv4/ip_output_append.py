@@ -15,7 +15,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EFAULT, EINVAL, EMSGSIZE, ENETUNREACH, ENOBUFS
 from linnet.include.linux.inet import (
     IP_PMTUDISC_DO,
     IP_PMTUDISC_PROBE,
@@ -59,6 +58,7 @@ from linnet.include.net.snmp import (
     NET_INC_STATS,
 )
 from linnet.include.net.sock import Sock, sock_net
+from linnet.kernel.errno import EFAULT, EINVAL, EMSGSIZE, ENETUNREACH, ENOBUFS
 from linnet.net.core.skbuff import kfree_skb, skb_can_coalesce, skb_copy_bits
 from linnet.net.core.skbuff_tstamp import sock_tx_timestamp_flags
 from linnet.net.core.sock import sock_alloc_send_skb, sock_wmalloc

@@ -12,7 +12,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EHOSTUNREACH
 from linnet.include.linux.if_ether import ETH_P_IP
 from linnet.include.linux.inet import (
     IP_PMTUDISC_DO,
@@ -34,6 +33,7 @@ from linnet.include.net.route import IP_MAX_MTU, Rtable
 from linnet.include.net.snmp import IPSTATS_MIB_OUTNOROUTES, IPSTATS_MIB_OUTREQUESTS, NET_INC_STATS
 from linnet.include.net.sock import Sock, sock_net
 from linnet.include.net.tcp_states import TCP_CLOSE
+from linnet.kernel.errno import EHOSTUNREACH
 from linnet.net.core.skbuff import kfree_skb_reason
 from linnet.net.core.sock import __sk_dst_check, sk_setup_caps
 from linnet.net.ipv4.ip_options import ip_options_build, ip_options_faddr

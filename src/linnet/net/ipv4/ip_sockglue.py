@@ -13,16 +13,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import (
-    EADDRNOTAVAIL,
-    EAGAIN,
-    EINVAL,
-    ENOPROTOOPT,
-    ENOTCONN,
-    EOPNOTSUPP,
-    EPERM,
-    EPROTO,
-)
 from linnet.include.linux.icmp import SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_LOCAL, SO_EE_ORIGIN_TIMESTAMPING, SO_EE_ORIGIN_ZEROCOPY
 from linnet.include.linux.inet import (
     IP_ADD_MEMBERSHIP,
@@ -82,6 +72,16 @@ from linnet.include.net.ip import IpcmCookie
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.sock import OptResult, Sock, sock_net
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_LISTEN
+from linnet.kernel.errno import (
+    EADDRNOTAVAIL,
+    EAGAIN,
+    EINVAL,
+    ENOPROTOOPT,
+    ENOTCONN,
+    EOPNOTSUPP,
+    EPERM,
+    EPROTO,
+)
 from linnet.net.core.skbuff import alloc_skb, consume_skb, kfree_skb, skb_clone, skb_copy_bits, skb_queue_purge
 from linnet.net.core.skbuff_tstamp import sock_cmsg_tsflags, sock_err_timestamping
 from linnet.net.core.sock import lock_sock, release_sock, sk_dst_reset, sk_net_capable, sock_queue_err_skb

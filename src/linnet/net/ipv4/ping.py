@@ -12,17 +12,6 @@ from typing import Final
 from librt.strings import BytesWriter
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import (
-    EACCES,
-    EADDRINUSE,
-    EADDRNOTAVAIL,
-    EAFNOSUPPORT,
-    EHOSTUNREACH,
-    EINVAL,
-    EMSGSIZE,
-    EOPNOTSUPP,
-    EPROTO,
-)
 from linnet.include.linux.inet import IP_PMTUDISC_DONT, IPPROTO_ICMP
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.linux.socket import (
@@ -54,6 +43,17 @@ from linnet.include.net.sock import (
     sock_net,
 )
 from linnet.include.net.tcp_states import TCP_ESTABLISHED
+from linnet.kernel.errno import (
+    EACCES,
+    EADDRINUSE,
+    EADDRNOTAVAIL,
+    EAFNOSUPPORT,
+    EHOSTUNREACH,
+    EINVAL,
+    EMSGSIZE,
+    EOPNOTSUPP,
+    EPROTO,
+)
 from linnet.kernel.slab import KmemCache
 from linnet.net.core.datagram import ErrBox, skb_copy_datagram_msg, skb_free_datagram, skb_recv_datagram
 from linnet.net.core.skbuff import kfree_skb_reason, skb_clone

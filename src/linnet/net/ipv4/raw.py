@@ -12,20 +12,6 @@ from typing import Final
 from librt.strings import BytesWriter
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import (
-    EACCES,
-    EADDRNOTAVAIL,
-    EAFNOSUPPORT,
-    EDESTADDRREQ,
-    EHOSTUNREACH,
-    EINVAL,
-    EMSGSIZE,
-    ENOBUFS,
-    ENOIOCTLCMD,
-    ENOPROTOOPT,
-    EOPNOTSUPP,
-    EPROTO,
-)
 from linnet.include.linux.inet import IP_PMTUDISC_DONT, IPPROTO_ICMP, IPPROTO_RAW, ipv4_is_multicast
 from linnet.include.linux.ip import ip_daddr, ip_fast_csum, ip_id, ip_ihl, ip_protocol, ip_saddr, ip_tos, ip_ttl
 from linnet.include.linux.netfilter import NF_INET_LOCAL_OUT, NFPROTO_IPV4, nf_hook
@@ -59,6 +45,20 @@ from linnet.include.net.protocol import RawCallbacks
 from linnet.include.net.route import IPTOS_RT_MASK, RTCF_BROADCAST, Rtable
 from linnet.include.net.sock import SOCK_BROADCAST, SOCK_LOCALROUTE, OptResult, Proto, Sock, sock_flag, sock_net
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_ESTABLISHED
+from linnet.kernel.errno import (
+    EACCES,
+    EADDRNOTAVAIL,
+    EAFNOSUPPORT,
+    EDESTADDRREQ,
+    EHOSTUNREACH,
+    EINVAL,
+    EMSGSIZE,
+    ENOBUFS,
+    ENOIOCTLCMD,
+    ENOPROTOOPT,
+    EOPNOTSUPP,
+    EPROTO,
+)
 from linnet.kernel.slab import KmemCache
 from linnet.net.core.datagram import ErrBox, skb_copy_datagram_msg, skb_free_datagram, skb_recv_datagram
 from linnet.net.core.skbuff import kfree_skb_reason, pskb_may_pull, skb_clone

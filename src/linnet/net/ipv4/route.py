@@ -15,7 +15,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL, ENETUNREACH, ENODEV
 from linnet.include.linux.icmp import ICMP_REDIR_HOST, ICMP_REDIR_HOSTTOS, ICMP_REDIR_NET, ICMP_REDIR_NETTOS
 from linnet.include.linux.inet import (
     INADDR_LOOPBACK,
@@ -57,6 +56,7 @@ from linnet.include.net.route import (
     rt_nexthop,
 )
 from linnet.include.net.sock import Sock, sock_net
+from linnet.kernel.errno import EINVAL, ENETUNREACH, ENODEV
 from linnet.net.core.neighbour import __ipv4_neigh_lookup_noref, __neigh_create, neigh_event_send
 from linnet.net.core.skbuff import kfree_skb_reason
 from linnet.net.ipv4.devinet import devinet_init, inet_addr_onlink, inet_select_addr

@@ -13,7 +13,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EACCES, EHOSTUNREACH, ENETUNREACH, EXDEV
 from linnet.include.linux.icmp import (
     ICMP_DEST_UNREACH,
     ICMP_HOST_UNREACH,
@@ -64,6 +63,7 @@ from linnet.include.net.ip_fib import (
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.route import RTCF_BROADCAST, RTCF_LOCAL, RTCF_MULTICAST, Rtable, rt_nexthop
 from linnet.include.net.snmp import IPSTATS_MIB_INADDRERRORS, IPSTATS_MIB_INNOROUTES, NET_INC_STATS
+from linnet.kernel.errno import EACCES, EHOSTUNREACH, ENETUNREACH, EXDEV
 from linnet.net.core.skbuff import kfree_skb_reason
 from linnet.net.ipv4.devinet import inet_addr_onlink
 from linnet.net.ipv4.fib_frontend import fib_validate_source

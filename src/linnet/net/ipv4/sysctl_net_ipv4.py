@@ -12,11 +12,11 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL
 from linnet.include.linux.netdevice import NetDevice
 from linnet.include.linux.notifier import NETDEV_REGISTER, NETDEV_UNREGISTER, NETDEV_UP, NotifierBlock
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.tcp import TCP_TIMEWAIT_LEN
+from linnet.kernel.errno import EINVAL
 from linnet.kernel.sysctl import INT_MAX, INT_MIN, CtlInt, CtlScaled, CtlTable, CtlVector, parse_int
 from linnet.net.ipv4.tcp_cong import (
     tcp_get_allowed_congestion_control,

@@ -14,7 +14,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL, ENOIOCTLCMD
 from linnet.include.linux.skbuff import (
     MAX_TCP_HEADER,
     SIZEOF_SK_BUFF,
@@ -75,6 +74,7 @@ from linnet.include.net.tcp_states import (
     TCPF_SYN_RECV,
     TCPF_SYN_SENT,
 )
+from linnet.kernel.errno import EINVAL, ENOIOCTLCMD
 from linnet.kernel.file import File, poll_wait
 from linnet.kernel.poll import (
     EPOLLERR,

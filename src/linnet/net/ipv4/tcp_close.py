@@ -11,7 +11,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import ECONNRESET
 from linnet.include.linux.skbuff import __skb_dequeue
 from linnet.include.linux.socket import SEND_SHUTDOWN, SHUTDOWN_MASK
 from linnet.include.net.inet_connection_sock import inet_csk_delack_init
@@ -68,6 +67,7 @@ from linnet.include.net.tcp_states import (
     TCPF_SYN_RECV,
     TCPF_SYN_SENT,
 )
+from linnet.kernel.errno import ECONNRESET
 from linnet.net.core.request_sock import reqsk_fastopen_remove
 from linnet.net.core.skbuff import __kfree_skb, skb_queue_purge
 from linnet.net.core.sock import __release_sock, lock_sock, release_sock, sock_orphan, sock_put

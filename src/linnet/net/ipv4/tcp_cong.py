@@ -11,13 +11,13 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EEXIST, EINVAL, ENOENT, EPERM
 from linnet.include.linux.ip import INET_ECN_ECT_0, INET_ECN_MASK
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.sock import sock_net
 from linnet.include.net.tcp import TCP_CA_Open, TcpCongestionOps, TcpSock, tcp_in_slow_start
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_LISTEN
 from linnet.include.trace.events.tcp import trace_tcp_cong_state_set
+from linnet.kernel.errno import EEXIST, EINVAL, ENOENT, EPERM
 
 NAME: Final = 'name'
 

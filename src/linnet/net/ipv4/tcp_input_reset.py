@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from linnet.include.linux.errno import ECONNREFUSED, ECONNRESET, EPIPE
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.sock import SOCK_DEAD
 from linnet.include.net.tcp import TcpSock
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_CLOSE_WAIT, TCP_SYN_SENT
 from linnet.include.trace.events.tcp import trace_tcp_receive_reset
+from linnet.kernel.errno import ECONNREFUSED, ECONNRESET, EPIPE
 from linnet.net.ipv4.tcp import tcp_done, tcp_write_queue_purge
 
 LINUX_FILE: Final = 'net/ipv4/tcp_input.c'

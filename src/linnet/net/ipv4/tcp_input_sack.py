@@ -12,7 +12,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL
 from linnet.include.linux.skbuff import MAX_SKB_FRAGS, SkbFrag, SkBuff, __skb_unlink
 from linnet.include.net.snmp import (
     LINUX_MIB_TCPDSACKIGNOREDDUBIOUS,
@@ -51,6 +50,7 @@ from linnet.include.net.tcp import (
     tcp_skb_pcount,
     tcp_tsorted_del,
 )
+from linnet.kernel.errno import EINVAL
 from linnet.net.core.skbuff import __kfree_skb, skb_take_frags
 from linnet.net.core.sock import sk_mem_uncharge
 from linnet.net.ipv4.tcp_input_cwnd import (

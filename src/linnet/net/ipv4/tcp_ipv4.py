@@ -11,7 +11,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EAFNOSUPPORT, ENETUNREACH
 from linnet.include.linux.inet import IPPROTO_TCP
 from linnet.include.linux.ip import ip_ttl
 from linnet.include.linux.skbuff import CHECKSUM_PARTIAL, SKB_GSO_TCPV4, SkBuff
@@ -46,6 +45,7 @@ from linnet.include.net.sock import SOCK_BINDADDR_LOCK, AcceptResult, OptResult,
 from linnet.include.net.tcp import TCP_MSS_DEFAULT, TCPOLEN_MD5SIG_ALIGNED, TcpSock, tcp_sk
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_SYN_SENT
 from linnet.include.trace.events.tcp import trace_tcp_destroy_sock, trace_tcp_retransmit_synack
+from linnet.kernel.errno import EAFNOSUPPORT, ENETUNREACH
 from linnet.kernel.slab import KmemCache
 from linnet.net.core.request_sock import sk_acceptq_is_full
 from linnet.net.core.secure_seq import secure_tcp_seq, secure_tcp_ts_off

@@ -11,7 +11,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EHOSTUNREACH, EMSGSIZE, ENOENT, EPROTO
 from linnet.include.linux.icmp import (
     ICMP_DEST_UNREACH,
     ICMP_FRAG_NEEDED,
@@ -48,6 +47,7 @@ from linnet.include.net.tcp import (
     tcp_rtx_queue_head,
 )
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT
+from linnet.kernel.errno import EHOSTUNREACH, EMSGSIZE, ENOENT, EPROTO
 from linnet.net.core.request_sock import reqsk_put
 from linnet.net.core.sock import __sk_dst_check, sock_put
 from linnet.net.ipv4.icmp import icmp_err_convert

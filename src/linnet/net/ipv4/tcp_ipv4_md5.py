@@ -15,7 +15,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL, ENOENT
 from linnet.include.linux.inet import IPPROTO_TCP
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.linux.socket import AF_INET
@@ -45,6 +44,7 @@ from linnet.include.net.tcp import (
     TcpSock,
 )
 from linnet.include.net.tcp_md5sig import TcpMd5sigKey
+from linnet.kernel.errno import EINVAL, ENOENT
 from linnet.net.core.skbuff import skb_copy_bits
 from linnet.net.core.sock import sk_gso_disable
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import ECONNREFUSED, EFAULT, EHOSTUNREACH
 from linnet.include.linux.skbuff import MAX_TCP_HEADER, SkbFrag, SkBuff, __skb_queue_tail, skb_push
 from linnet.include.linux.tcp import TCP_HLEN
 from linnet.include.net.dst import RTAX_INITRWND, RTAX_WINDOW, DstEntry
@@ -83,6 +82,7 @@ from linnet.include.net.tcp_states import (
     TCPF_LAST_ACK,
 )
 from linnet.include.trace.events.tcp import trace_tcp_send_reset
+from linnet.kernel.errno import ECONNREFUSED, EFAULT, EHOSTUNREACH
 from linnet.kernel.softirq import Cpu, open_softirq
 from linnet.net.core.skbuff import alloc_skb, skb_zcopy_set
 from linnet.net.core.sock import sk_forced_mem_schedule, sk_reset_timer, sock_put

@@ -10,7 +10,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import ENOMEM
 from linnet.include.linux.skbuff import SKBTX_ANY_TSTAMP, SkbFrag, SkBuff, SkBuffHead, __skb_queue_after
 from linnet.include.net.snmp import LINUX_MIB_TCPWQUEUETOOBIG, NET_INC_STATS
 from linnet.include.net.sock import sock_net
@@ -25,6 +24,7 @@ from linnet.include.net.tcp import (
     before,
     tcp_tsorted_add_after,
 )
+from linnet.kernel.errno import ENOMEM
 from linnet.net.core.skbuff import skb_split, skb_zcopy_set
 from linnet.net.core.sock import sk_mem_uncharge
 from linnet.net.ipv4.tcp import sk_stream_alloc_skb, skb_charge

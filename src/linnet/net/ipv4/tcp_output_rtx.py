@@ -11,7 +11,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EAGAIN, EBUSY, EHOSTUNREACH, EINVAL, ENOMEM
 from linnet.include.linux.skbuff import SkBuff, __skb_unlink
 from linnet.include.net.inet_connection_sock import ICSK_TIME_REO_TIMEOUT, ICSK_TIME_RETRANS
 from linnet.include.net.snmp import (
@@ -50,6 +49,7 @@ from linnet.include.net.tcp import (
     tcp_tsorted_move_tail,
 )
 from linnet.include.trace.events.tcp import trace_tcp_retransmit_skb
+from linnet.kernel.errno import EAGAIN, EBUSY, EHOSTUNREACH, EINVAL, ENOMEM
 from linnet.net.ipv4.tcp import tcp_wmem_free_skb
 from linnet.net.ipv4.tcp_input_cwnd import tcp_rearm_rto
 from linnet.net.ipv4.tcp_output_frag import (

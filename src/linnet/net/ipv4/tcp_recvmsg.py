@@ -12,7 +12,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EAGAIN, EFAULT, EINVAL, ENOTCONN
 from linnet.include.linux.skbuff import SkBuff, __skb_unlink
 from linnet.include.linux.socket import (
     MSG_DONTWAIT,
@@ -58,6 +57,7 @@ from linnet.include.net.tcp import (
     tcp_sk,
 )
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_LISTEN
+from linnet.kernel.errno import EAGAIN, EFAULT, EINVAL, ENOTCONN
 from linnet.kernel.sched import signal_pending
 from linnet.net.core.datagram import skb_copy_datagram_iter
 from linnet.net.core.skbuff import __kfree_skb

@@ -13,7 +13,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EAGAIN, EALREADY, EFAULT, EINPROGRESS, EINVAL, ENOBUFS, EOPNOTSUPP, EPIPE
 from linnet.include.linux.net_tstamp import SOF_TIMESTAMPING_TX_RECORD_MASK
 from linnet.include.linux.skbuff import SkbFrag, SkBuff, __skb_unlink
 from linnet.include.linux.socket import (
@@ -49,6 +48,7 @@ from linnet.include.net.tcp import (
 )
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_SYN_RECV, TCPF_CLOSE_WAIT, TCPF_ESTABLISHED
 from linnet.include.trace.events.tcp import trace_tcp_sendmsg_locked
+from linnet.kernel.errno import EAGAIN, EALREADY, EFAULT, EINPROGRESS, EINVAL, ENOBUFS, EOPNOTSUPP, EPIPE
 from linnet.kernel.file import O_NONBLOCK
 from linnet.net.core.skbuff_msgzc import (
     msg_zerocopy_realloc,

@@ -10,7 +10,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL, ENOENT, ENOPROTOOPT, EOPNOTSUPP
 from linnet.include.linux.socket import SOL_TCP
 from linnet.include.net.inet_connection_sock import (
     ICSK_ACK_PUSHED,
@@ -74,6 +73,7 @@ from linnet.include.net.tcp import (
     tcp_space_from_win,
 )
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_ESTABLISHED, TCP_LISTEN, TCPF_CLOSE_WAIT, TCPF_ESTABLISHED
+from linnet.kernel.errno import EINVAL, ENOENT, ENOPROTOOPT, EOPNOTSUPP
 from linnet.net.core.sock import lock_sock, release_sock, sk_net_capable
 from linnet.net.ipv4.inet_connection_sock import inet_csk_reset_keepalive_timer
 from linnet.net.ipv4.ip_sockglue import ip_getsockopt, ip_setsockopt

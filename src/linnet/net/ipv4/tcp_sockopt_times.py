@@ -11,7 +11,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL, ENOPROTOOPT
 from linnet.include.net.tcp import (
     TCP_DELACK_MAX,
     TCP_DELACK_MAX_US,
@@ -22,6 +21,7 @@ from linnet.include.net.tcp import (
     TCP_ULP,
     TcpSock,
 )
+from linnet.kernel.errno import EINVAL, ENOPROTOOPT
 
 LINUX_FILE: Final = 'net/ipv4/tcp.c'
 

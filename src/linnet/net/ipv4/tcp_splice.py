@@ -10,12 +10,12 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EAGAIN, ENOTCONN
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.linux.socket import RCV_SHUTDOWN
 from linnet.include.net.sock import SOCK_DONE, Sock, sock_error, sock_rcvtimeo
 from linnet.include.net.tcp import TCPHDR_FIN, TCPHDR_SYN, U32, TcpSock, tcp_sk, tcp_write_queue_empty
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_LISTEN
+from linnet.kernel.errno import EAGAIN, ENOTCONN
 from linnet.kernel.pipe_fs_i import PipeBuffer, PipeInodeInfo, pipe_full
 from linnet.kernel.sched import signal_pending
 from linnet.net.core.skbuff import skb_take_frags

@@ -11,7 +11,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import ETIMEDOUT
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.inet_connection_sock import (
     ICSK_ACK_TIMER,
@@ -73,6 +72,7 @@ from linnet.include.net.tcp_states import (
     TCPF_SYN_RECV,
     TCPF_SYN_SENT,
 )
+from linnet.kernel.errno import ETIMEDOUT
 from linnet.net.core.sock import dst_negative_advice, sk_reset_timer, sk_rethink_txhash, sock_put
 from linnet.net.ipv4.inet_connection_sock import (
     inet_csk_delete_keepalive_timer,

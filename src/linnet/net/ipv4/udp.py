@@ -14,20 +14,6 @@ from typing import Final
 from librt.strings import BytesWriter
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import (
-    EACCES,
-    EAFNOSUPPORT,
-    EAGAIN,
-    EDESTADDRREQ,
-    EFAULT,
-    EINVAL,
-    EMSGSIZE,
-    ENETUNREACH,
-    ENOBUFS,
-    ENOIOCTLCMD,
-    ENOPROTOOPT,
-    EOPNOTSUPP,
-)
 from linnet.include.linux.inet import IPPROTO_UDP, ipv4_is_multicast
 from linnet.include.linux.skbuff import (
     CHECKSUM_NONE,
@@ -92,6 +78,20 @@ from linnet.include.net.sock import (
     sock_rcvtimeo,
 )
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_ESTABLISHED
+from linnet.kernel.errno import (
+    EACCES,
+    EAFNOSUPPORT,
+    EAGAIN,
+    EDESTADDRREQ,
+    EFAULT,
+    EINVAL,
+    EMSGSIZE,
+    ENETUNREACH,
+    ENOBUFS,
+    ENOIOCTLCMD,
+    ENOPROTOOPT,
+    EOPNOTSUPP,
+)
 from linnet.kernel.file import O_NONBLOCK, File, PollTable
 from linnet.kernel.poll import EPOLLIN, EPOLLRDNORM
 from linnet.kernel.slab import KmemCache

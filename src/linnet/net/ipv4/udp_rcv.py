@@ -15,7 +15,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EHOSTUNREACH, EMSGSIZE, ENOBUFS, ENOENT, ENOMEM, EPROTO
 from linnet.include.linux.inet import IP_PMTUDISC_DONT, IPPROTO_UDP
 from linnet.include.linux.ip import ip_daddr, ip_ihl, ip_saddr
 from linnet.include.linux.skbuff import (
@@ -52,6 +51,7 @@ from linnet.include.net.snmp import (
 from linnet.include.net.sock import SOCK_DEAD, Sock, sock_net
 from linnet.include.net.tcp_states import TCP_ESTABLISHED
 from linnet.include.trace.events.udp import trace_udp_fail_queue_rcv_skb
+from linnet.kernel.errno import EHOSTUNREACH, EMSGSIZE, ENOBUFS, ENOENT, ENOMEM, EPROTO
 from linnet.net.core.skbuff import consume_skb, kfree_skb_reason, pskb_may_pull, pskb_trim, skb_checksum, skb_clone
 from linnet.net.core.sock import sk_rmem_schedule, skb_set_owner_r
 from linnet.net.ipv4.icmp import icmp_err_convert, icmp_send

@@ -11,7 +11,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EPERM
 from linnet.include.linux.netfilter import (
     NF_ACCEPT,
     NF_DROP,
@@ -27,6 +26,7 @@ from linnet.include.linux.netfilter import (
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.dropreason import SKB_DROP_REASON_NETFILTER_DROP
 from linnet.include.net.net_namespace import Net
+from linnet.kernel.errno import EPERM
 from linnet.net.core.skbuff import kfree_skb_reason
 
 PF_MAX: Final = 10  # families whose points have a bit in NfHooks.active

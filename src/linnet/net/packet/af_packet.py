@@ -11,20 +11,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import (
-    EADDRNOTAVAIL,
-    EINVAL,
-    EMSGSIZE,
-    ENETDOWN,
-    ENOBUFS,
-    ENODEV,
-    ENOIOCTLCMD,
-    ENOPROTOOPT,
-    ENXIO,
-    EOPNOTSUPP,
-    EPERM,
-    ESOCKTNOSUPPORT,
-)
 from linnet.include.linux.if_ether import ETH_P_ALL, ETH_P_IP
 from linnet.include.linux.if_packet import (
     PACKET_ADD_MEMBERSHIP,
@@ -68,6 +54,20 @@ from linnet.include.linux.unaligned import get_be16
 from linnet.include.net.dropreason import SKB_DROP_REASON_SOCKET_RCVBUFF
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.sock import NetProtoFamily, OptResult, Proto, ProtoOps, Sock, Socket, sock_net
+from linnet.kernel.errno import (
+    EADDRNOTAVAIL,
+    EINVAL,
+    EMSGSIZE,
+    ENETDOWN,
+    ENOBUFS,
+    ENODEV,
+    ENOIOCTLCMD,
+    ENOPROTOOPT,
+    ENXIO,
+    EOPNOTSUPP,
+    EPERM,
+    ESOCKTNOSUPPORT,
+)
 from linnet.kernel.file import File
 from linnet.kernel.select import PollTable
 from linnet.kernel.slab import KmemCache

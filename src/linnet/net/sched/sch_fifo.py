@@ -6,11 +6,11 @@ from typing import ClassVar
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL
 from linnet.include.linux.netdevice import NET_XMIT_DROP, NET_XMIT_SUCCESS, NetDevice
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.dropreason import SKB_DROP_REASON_QDISC_OVERLIMIT
 from linnet.include.net.sch_generic import TCQ_F_CAN_BYPASS, Qdisc, qdisc_pkt_len
+from linnet.kernel.errno import EINVAL
 from linnet.net.core.skbuff import kfree_skb_reason, skb_dequeue, skb_queue_tail
 from linnet.net.sched.sch_generic import qdisc_bstats_update
 

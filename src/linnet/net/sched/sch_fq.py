@@ -20,7 +20,6 @@ from typing import ClassVar, Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL
 from linnet.include.linux.netdevice import NET_XMIT_DROP, NET_XMIT_SUCCESS, NetDevice
 from linnet.include.linux.skbuff import (
     SkBuff,
@@ -38,6 +37,7 @@ from linnet.include.net.dropreason import (
 from linnet.include.net.sch_generic import Qdisc, qdisc_pkt_len
 from linnet.include.net.sock import SK_PACING_FQ, SK_UNLIMITED_RATE, Sock
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_LISTEN, TCP_NEW_SYN_RECV
+from linnet.kernel.errno import EINVAL
 from linnet.kernel.timer import TimerList, del_timer, mod_timer
 from linnet.net.core.flow_dissector import skb_get_hash
 from linnet.net.core.skbuff import kfree_skb_reason, skb_dequeue

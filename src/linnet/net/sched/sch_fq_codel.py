@@ -12,11 +12,11 @@ from typing import ClassVar, Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import EINVAL
 from linnet.include.linux.netdevice import NET_XMIT_CN, NET_XMIT_SUCCESS, NetDevice
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.dropreason import SKB_DROP_REASON_QDISC_OVERLIMIT
 from linnet.include.net.sch_generic import Qdisc, qdisc_pkt_len
+from linnet.kernel.errno import EINVAL
 from linnet.net.core.flow_dissector import skb_get_hash
 from linnet.net.core.skbuff import kfree_skb_reason
 from linnet.net.sched.sch_codel import CODEL_DISABLED, CodelParams, CodelQueue, codel_dequeue

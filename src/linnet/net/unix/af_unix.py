@@ -12,21 +12,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.errno import (
-    EAGAIN,
-    ECONNREFUSED,
-    ECONNRESET,
-    EINTR,
-    EINVAL,
-    EISCONN,
-    EMSGSIZE,
-    ENOIOCTLCMD,
-    ENOTCONN,
-    EOPNOTSUPP,
-    EPIPE,
-    EPROTONOSUPPORT,
-    ESOCKTNOSUPPORT,
-)
 from linnet.include.linux.socket import (
     AF_UNIX,
     MSG_DONTWAIT,
@@ -50,6 +35,21 @@ from linnet.include.linux.socket import (
 from linnet.include.net.net_namespace import Net, World
 from linnet.include.net.sock import NetProtoFamily, Proto, ProtoOps, Sock, Socket, sock_error, sock_net
 from linnet.include.net.tcp_states import TCP_ESTABLISHED
+from linnet.kernel.errno import (
+    EAGAIN,
+    ECONNREFUSED,
+    ECONNRESET,
+    EINTR,
+    EINVAL,
+    EISCONN,
+    EMSGSIZE,
+    ENOIOCTLCMD,
+    ENOTCONN,
+    EOPNOTSUPP,
+    EPIPE,
+    EPROTONOSUPPORT,
+    ESOCKTNOSUPPORT,
+)
 from linnet.kernel.file import File, poll_wait
 from linnet.kernel.poll import (
     EPOLLERR,

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from helpers.devices import ME, YOU, Card, Sink, bare_net, bare_world, card, frame
-from linnet.include.linux.errno import EBUSY, EEXIST, EINVAL, ENETDOWN
 from linnet.include.linux.if_ether import ETH_P_ALL, ETH_P_ARP, ETH_P_IP
 from linnet.include.linux.netdevice import (
     IFF_RUNNING,
@@ -37,6 +36,7 @@ from linnet.include.net.dropreason import (
     SKB_DROP_REASON_UNHANDLED_PROTO,
 )
 from linnet.include.net.net_namespace import Net, World
+from linnet.kernel.errno import EBUSY, EEXIST, EINVAL, ENETDOWN
 from linnet.kernel.softirq import local_bh_disable, local_bh_enable
 from linnet.kernel.trace import TraceSink
 from linnet.net.core.dev import (

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.devices import ME, YOU, bare_net, bare_world, card
-from linnet.include.linux.errno import EADDRNOTAVAIL, EBUSY
 from linnet.include.linux.if_ether import ETH_BROADCAST, ETH_HLEN, ETH_P_802_2, ETH_P_802_3, ETH_P_ARP, ETH_P_IP, ETH_ZERO
 from linnet.include.linux.netdevice import IFF_LOOPBACK, NetDevice
 from linnet.include.linux.skbuff import (
@@ -19,6 +18,7 @@ from linnet.include.linux.skbuff import (
     PACKET_OTHERHOST,
     SkBuff,
 )
+from linnet.kernel.errno import EADDRNOTAVAIL, EBUSY
 from linnet.net.core.dev import dev_open, register_netdevice
 from linnet.net.core.skbuff import alloc_skb, consume_skb, skb_bytes, skb_from_bytes
 from linnet.net.ethernet.eth import eth_header, eth_header_parse, eth_hw_addr_next, eth_mac_addr, eth_type_trans

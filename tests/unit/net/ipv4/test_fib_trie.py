@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from helpers.hosts import Alone
 from helpers.ip_wire import Bench
-from linnet.include.linux.errno import EACCES, EEXIST, EHOSTUNREACH, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ESRCH
 from linnet.include.linux.inet import in_aton, in_ntoa
 from linnet.include.net.flow import Flowi4
 from linnet.include.net.ip_fib import (
@@ -29,6 +28,7 @@ from linnet.include.net.ip_fib import (
     FibTable,
 )
 from linnet.include.net.net_namespace import Net
+from linnet.kernel.errno import EACCES, EEXIST, EHOSTUNREACH, EINVAL, ENETDOWN, ENETUNREACH, ENODEV, ESRCH
 from linnet.net.core.dev import dev_close, dev_open, netif_carrier_off, netif_carrier_on, unregister_netdevice
 from linnet.net.ipv4.devinet import inet_addr_add, inet_addr_del, inet_dump_ifaddr
 from linnet.net.ipv4.fib_frontend import fib_del_route, fib_dump, inet_addr_type

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from helpers.ip_wire import Bench
-from linnet.include.linux.errno import EINVAL, ENETUNREACH, ENODEV
 from linnet.include.linux.inet import in_aton, in_ntoa
 from linnet.include.net.flow import Flowi4
 from linnet.include.net.ip_fib import RTN_BROADCAST, RTN_LOCAL, RTN_MULTICAST, RTN_UNICAST, RTN_UNREACHABLE
 from linnet.include.net.route import Rtable, rt_nexthop
+from linnet.kernel.errno import EINVAL, ENETUNREACH, ENODEV
 from linnet.net.core.dev import dev_close, dev_set_mtu
 from linnet.net.ipv4.devinet import inet_addr_add, inet_select_addr
 from linnet.net.ipv4.route import ip_route_output_key, ip_rt_update_pmtu

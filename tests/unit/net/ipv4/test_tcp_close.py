@@ -6,7 +6,6 @@ import pytest
 
 from helpers.hosts import fails
 from helpers.tcp_wire import MS, SEC, THERE, Peer, Wire
-from linnet.include.linux.errno import ECONNABORTED
 from linnet.include.linux.socket import AF_UNSPEC, SHUT_RD, SHUT_WR, SOL_TCP, Sockaddr
 from linnet.include.net.sock import Socket
 from linnet.include.net.tcp import TCP_LINGER2, TcpSock
@@ -21,6 +20,7 @@ from linnet.include.net.tcp_states import (
     TCP_SYN_RECV,
     TCP_SYN_SENT,
 )
+from linnet.kernel.errno import ECONNABORTED
 from linnet.net import socket as sys
 from linnet.net.ipv4.tcp_close import tcp_abort, tcp_next_close_state
 

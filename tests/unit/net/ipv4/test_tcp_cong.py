@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.hosts import Alone, fails
-from linnet.include.linux.errno import EEXIST, EINVAL, ENOENT, EPERM
 from linnet.include.linux.socket import SOL_TCP
 from linnet.include.net.tcp import TCP_CONGESTION, TcpCongestionOps, TcpSock
+from linnet.kernel.errno import EEXIST, EINVAL, ENOENT, EPERM
 from linnet.net.ipv4.tcp_cong import (
     tcp_cong_avoid_ai,
     tcp_get_available_congestion_control,

@@ -9,9 +9,9 @@ import pytest
 
 from helpers.transfer import Transfer
 from linnet import Lab
-from linnet.include.linux.errno import ENOENT
 from linnet.include.net.sock import SK_PACING_FQ, SK_PACING_NEEDED, SK_PACING_NONE
 from linnet.include.net.tcp import RateSample, TCP_CA_Open, TCP_CA_Recovery, TcpCongestionOps, TcpSock
+from linnet.kernel.errno import ENOENT
 from linnet.net.ipv4.tcp_cong import tcp_ca_find, tcp_register_congestion_control, tcp_slow_start
 from linnet.report.ss import ss
 

@@ -9,9 +9,9 @@ import pytest
 
 from helpers.transfer import Transfer
 from linnet import Lab
-from linnet.include.linux.errno import EPERM
 from linnet.include.net.tcp import TCP_ECN_DEMAND_CWR, TCP_ECN_OK, TcpSock
 from linnet.kernel.clock import VirtualClock
+from linnet.kernel.errno import EPERM
 from linnet.net.boot import new_net, new_world
 from linnet.net.ipv4.tcp_cong import tcp_ca_find, tcp_set_congestion_control
 from linnet.net.ipv4.tcp_dctcp import Dctcp, TcpDctcp, TcpDctcpReno, dctcp_ece_ack_update, dctcp_update_alpha

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from helpers.devices import bare_net, bare_world
-from linnet.include.linux.errno import EHOSTUNREACH, EPERM
 from linnet.include.linux.netfilter import (
     NF_ACCEPT,
     NF_DROP,
@@ -27,6 +26,7 @@ from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.dropreason import SKB_DROP_REASON_NETFILTER_DROP
 from linnet.include.net.net_namespace import Net, World
 from linnet.include.net.sock import Sock
+from linnet.kernel.errno import EHOSTUNREACH, EPERM
 from linnet.net.core.skbuff import alloc_skb, consume_skb
 from linnet.net.netfilter.core import PythonHook, nf_register_net_hook, nf_unregister_net_hook
 

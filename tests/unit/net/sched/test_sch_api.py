@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from helpers.devices import bare_net, bare_world, card, queued, send, sent, wake
-from linnet.include.linux.errno import EINVAL
 from linnet.include.linux.netdevice import NET_XMIT_SUCCESS, NetDevice
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.net_namespace import Net, World
 from linnet.include.net.sch_generic import Qdisc
+from linnet.kernel.errno import EINVAL
 from linnet.net.core.dev import dev_close, dev_open, register_netdevice
 from linnet.net.core.skbuff import kfree_skb
 from linnet.net.sched.sch_api import qdisc_create, register_qdisc, tc_qdisc_show

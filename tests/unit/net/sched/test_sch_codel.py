@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from helpers.devices import bare_net, bare_world, frame, queued, sent
-from linnet.include.linux.errno import EINVAL
 from linnet.include.linux.if_ether import ETH_HLEN, ETH_P_IP
 from linnet.include.linux.ip import ip_fast_csum, ip_set_ce
 from linnet.include.linux.netdevice import NetDevice
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.dropreason import SKB_DROP_REASON_QDISC_CONGESTED, SKB_DROP_REASON_QDISC_OVERLIMIT
 from linnet.include.net.net_namespace import Net, World
+from linnet.kernel.errno import EINVAL
 from linnet.net.core.dev import dev_close
 from linnet.net.core.skbuff import kfree_skb
 from linnet.net.sched.sch_api import qdisc_create, tc_qdisc_show

@@ -11,10 +11,10 @@ import pytest
 from helpers.devices import bare_net, bare_world, frame, queued
 from helpers.transfer import Transfer
 from linnet import Lab
-from linnet.include.linux.errno import EINVAL
 from linnet.include.linux.netdevice import NET_XMIT_CN, NET_XMIT_SUCCESS, NetDevice
 from linnet.include.net.dropreason import SKB_DROP_REASON_QDISC_OVERLIMIT
 from linnet.include.net.net_namespace import Net, World
+from linnet.kernel.errno import EINVAL
 from linnet.net.core.dev import dev_close
 from linnet.net.core.skbuff import kfree_skb, skb_bytes
 from linnet.net.sched.sch_api import qdisc_create, tc_qdisc_show
