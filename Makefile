@@ -25,7 +25,7 @@ endif
 
 help:
 	@echo 'make run       set up .venv, compile, show the demo'
-	@echo 'make test      all tests on the compiled build, then the unit tests interpreted'
+	@echo 'make test      all tests on the compiled build, then unit tests and scripts interpreted'
 	@echo 'make check     ruff, mypy, the import contracts, unit tests interpreted: under a minute'
 	@echo 'make compiled  compile what has changed, in place'
 	@echo 'make pure      remove what is compiled: run the sources'
@@ -39,7 +39,7 @@ run: $(READY) build-says
 test: $(READY) $(VENV)/.test build-says
 	$(PYTEST) tests
 	@if [ "$$($(PY) -c 'from linnet import _pure; print(_pure.build())')" = compiled ]; then \
-	  echo 'the unit tests again, interpreted'; LINNET_PURE=1 $(PYTEST) tests/unit; fi
+	  echo "the unit tests and the scripts again, interpreted"; LINNET_PURE=1 $(PYTEST) tests/unit tests/conformance; fi
 
 check: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
