@@ -86,6 +86,31 @@ class TestConnectPorts:
         assert len(set(ports)) == 20
         assert all(32768 <= p <= 60999 and p % 2 == 0 for p in ports)
 
+    def test_where_the_search_starts_is_keyed_by_host_and_destination(self) -> None:
+        """RFC 6056, 3.3.4: an outsider who connects to us learns nothing of our ports towards others."""
+        def first_port(secret: int, peer: str, port: int) -> int:
+            pair = Pair()
+            inet_hashinfo(pair.net_a).ehash_secret = secret
+            pair.b.server(port, peer)
+            return int(pair.run(lambda: pair.a.name(pair.a.client(peer, port))[1], until=SEC)[0])  # type: ignore[call-overload]
+
+        assert first_port(1, '10.0.0.2', 80) == first_port(1, '10.0.0.2', 80)
+        assert len({first_port(1, '10.0.0.2', 80 + i) for i in range(8)}) == 8
+        assert len({first_port(1 + i, '10.0.0.2', 80) for i in range(8)}) == 8
+
+    def test_odd_ports_when_the_even_ones_are_taken(self) -> None:
+        pair = Pair()
+        pair.net_a.ipv4.sysctl_local_port_range = [40000, 40007]
+        pair.b.server(80, backlog=16)
+
+        def client() -> list[int]:
+            return [pair.a.name(pair.a.client('10.0.0.2', 80))[1] for _ in range(8)]
+
+        ports = pair.run(client, until=SEC)[0]
+        assert isinstance(ports, list)
+        assert sorted(ports[:4]) == [40000, 40002, 40004, 40006]
+        assert sorted(ports[4:]) == [40001, 40003, 40005, 40007]
+
     def test_one_port_serves_several_peers(self) -> None:
         pair = Pair()
         pair.net_a.ipv4.sysctl_local_port_range = [40000, 40001]

@@ -37,6 +37,33 @@ class TestChallenge:
         assert all(10 <= count < 30 for count in counts), counts
         assert len(set(counts)) > 1
 
+    def test_limit_is_of_one_host_and_one_second(self) -> None:
+        wires = [Wire(), Wire()]
+        for wire in wires:
+            wire.advance(SEC)
+            wire.net.ipv4.sysctl_tcp_challenge_ack_limit = 4
+        for wire in wires:  # what the first host spent is nothing to the second
+            peers = callers(wire, 12)
+            for second in (1, 2):
+                for peer in peers:
+                    peer.say('S', seq=50)
+                sent = len(wire.take())
+                assert 2 <= sent < 6, (second, sent)
+                assert wire.net.ipv4.challenge_count == 0
+                for peer in peers:
+                    peer.say('S', seq=50)
+                assert wire.take() == []
+                wire.advance(SEC)
+
+    def test_limit_zero_is_silence(self) -> None:
+        wire = Wire()
+        wire.advance(SEC)
+        wire.net.ipv4.sysctl_tcp_challenge_ack_limit = 0
+        for peer in callers(wire, 3):
+            peer.say('S', seq=50)
+        assert wire.take() == []
+        assert wire.net.mib.get('TcpExtTCPChallengeACK') == 0
+
     def test_no_limit_by_default(self) -> None:
         wire = Wire()
         wire.advance(SEC)
