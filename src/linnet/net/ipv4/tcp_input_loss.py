@@ -89,7 +89,7 @@ from linnet.net.ipv4.tcp_output import (
     tcp_xmit_retransmit_queue,
 )
 from linnet.net.ipv4.tcp_output_mtup import tcp_mtup_probe_failed
-from linnet.net.ipv4.tcp_recovery import tcp_is_rack, tcp_newreno_mark_lost, tcp_rack_mark_lost, tcp_rack_skb_timeout
+from linnet.net.ipv4.tcp_recovery import tcp_newreno_mark_lost, tcp_rack_mark_lost, tcp_rack_skb_timeout
 
 LINUX_FILE: Final = 'net/ipv4/tcp_input.c'
 
@@ -350,12 +350,11 @@ def tcp_timeout_mark_lost(sk: TcpSock) -> None:
         sk.is_sack_reneg = True
     elif not tcp_is_sack(sk):
         tcp_reset_reno_sack(sk)
-    rack = tcp_is_rack(sk)
     skb = head
     while skb is not None:
         if is_reneg:
             skb.sacked &= ~TCPCB_SACKED_ACKED
-        elif rack and skb is not head and tcp_rack_skb_timeout(sk, skb, 0) > 0:
+        elif skb is not head and tcp_rack_skb_timeout(sk, skb, 0) > 0:
             skb = skb.next
             continue
         tcp_mark_skb_lost(sk, skb)
@@ -440,8 +439,6 @@ def tcp_identify_packet_loss(sk: TcpSock, flag: i64) -> bool:
         return False
     if not tcp_is_sack(sk):
         tcp_newreno_mark_lost(sk, (flag & FLAG_SND_UNA_ADVANCED) != 0)
-        return False
-    if not tcp_is_rack(sk):
         return False
     prior_retrans = sk.retrans_out
     if tcp_rack_mark_lost(sk):

@@ -14,7 +14,6 @@ from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.inet_connection_sock import ICSK_TIME_REO_TIMEOUT
 from linnet.include.net.sock import sock_net
 from linnet.include.net.tcp import (
-    TCP_RACK_LOSS_DETECTION,
     TCP_RACK_NO_DUPTHRESH,
     TCP_RACK_RECOVERY_THRESH,
     TCP_RACK_STATIC_REO_WND,
@@ -37,11 +36,6 @@ from linnet.include.net.tcp import (
 from linnet.net.ipv4.inet_connection_sock import inet_csk_reset_xmit_timer
 from linnet.net.ipv4.tcp_input_cwnd import tcp_mark_skb_lost
 from linnet.net.ipv4.tcp_output import tcp_fragment
-
-
-def tcp_is_rack(sk: TcpSock) -> bool:
-    """Is RACK used?  Linux: net/ipv4/tcp_input.c."""
-    return (sock_net(sk).ipv4.sysctl_tcp_recovery & TCP_RACK_LOSS_DETECTION) != 0
 
 
 def tcp_rack_sent_after(t1: i64, t2: i64, seq1: i64, seq2: i64) -> bool:
