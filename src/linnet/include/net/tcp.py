@@ -81,7 +81,6 @@ TCP_DSACK_SEEN: Final = 1 << 2
 TCP_NUM_SACKS: Final = 4
 
 # sysctl_tcp_recovery
-TCP_RACK_LOSS_DETECTION: Final = 0x1
 TCP_RACK_STATIC_REO_WND: Final = 0x2
 TCP_RACK_NO_DUPTHRESH: Final = 0x4
 TCP_RACK_RECOVERY_THRESH: Final = 16
