@@ -7,7 +7,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from linnet.include.net.flow import Flowi4
-from linnet.include.net.sock import Proto, ProtoOps, Sock
+from linnet.include.net.sock import Proto, ProtoOps, Sock, sock_net
 
 INET_PROTOSW_REUSE: Final = 1
 INET_PROTOSW_PERMANENT: Final = 2
@@ -93,6 +93,24 @@ def inet_sk(sk: Sock) -> InetSock:
     """Linux: include/net/inet_sock.h."""
     assert isinstance(sk, InetSock)
     return sk
+
+
+def inet_sk_get_local_port_range(sk: Sock) -> i64:
+    """The ports that sk may choose from, low | high << 16: the host's range; a bound of IP_LOCAL_PORT_RANGE within it narrows it.
+
+    Linux: net/ipv4/inet_connection_sock.c, which gives the two separately.
+    """
+    host = sock_net(sk).ipv4.sysctl_local_port_range
+    low: i64 = host[0]
+    high: i64 = host[1]
+    own = inet_sk(sk).local_port_range
+    if own != 0:
+        own_low = own & 0xFFFF
+        own_high = own >> 16
+        narrowed = own_low if low <= own_low <= high else low
+        high = own_high if low <= own_high <= high else high
+        low = narrowed
+    return low | (high << 16)
 
 
 def udp_sk(sk: Sock) -> UdpSock:

@@ -21,7 +21,7 @@ from linnet.include.net.inet_connection_sock import (
     InetConnectionSock,
     inet_csk_delack_init,
 )
-from linnet.include.net.inet_sock import InetSock
+from linnet.include.net.inet_sock import InetSock, inet_sk_get_local_port_range
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.request_sock import RequestSock, reqsk_queue_empty
 from linnet.include.net.snmp import LINUX_MIB_LISTENDROPS, NET_INC_STATS
@@ -107,15 +107,15 @@ def inet_csk_bind_conflict(sk: InetConnectionSock, tb: InetBindBucket, relax: bo
 
 
 def inet_csk_find_open_port(sk: InetConnectionSock) -> i64:
-    """A free port of net.ipv4.ip_local_port_range, the odd ones first (connect() prefers the even), or 0.
+    """A free port of the socket's range, the odd ones first (connect() prefers the even), or 0.
 
     Linux: net/ipv4/inet_connection_sock.c.
     """
     net = sock_net(sk)
     hashinfo = inet_hashinfo(net)
-    low: i64 = net.ipv4.sysctl_local_port_range[0]
-    high: i64 = net.ipv4.sysctl_local_port_range[1] + 1
-    remaining = high - low
+    ports = inet_sk_get_local_port_range(sk)
+    low = ports & 0xFFFF
+    remaining = (ports >> 16) + 1 - low
     if remaining > 1:
         remaining &= ~1
     offset: i64 = net.random.below(int(remaining))

@@ -13,6 +13,7 @@ from mypy_extensions import i64
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.inet_connection_sock import InetBind2Bucket, InetBindBucket, InetConnectionSock
 from linnet.include.net.inet_hashtables import InetHashinfo
+from linnet.include.net.inet_sock import inet_sk_get_local_port_range
 from linnet.include.net.inet_timewait_sock import InetTimewaitSock
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.request_sock import RequestSock
@@ -294,20 +295,22 @@ def __inet_hash_connect(net: Net, sk: InetConnectionSock, port_offset: int) -> i
             result.tw.sk_refcnt += 1
             inet_twsk_deschedule_put(result.tw)
         return result.err
-    low: i64 = net.ipv4.sysctl_local_port_range[0]
-    high: i64 = net.ipv4.sysctl_local_port_range[1] + 1
-    remaining = high - low
-    if remaining > 1:
+    ports = inet_sk_get_local_port_range(sk)
+    low = ports & 0xFFFF
+    remaining = (ports >> 16) + 1 - low
+    stride: i64 = 2 if sk.local_port_range == 0 else 1  # a range of the socket's own is used whole
+    if stride == 2 and remaining > 1:
         remaining &= ~1
     index = port_offset & 0xFFFF
     offset: i64 = (hashinfo.table_perturb.get(index, 0) + (port_offset >> 32)) % int(remaining)
-    offset &= ~1  # the other half is left to bind()
+    if stride == 2:
+        offset &= ~1  # the other half is left to bind()
     half: i64 = 0
-    while half < 2:
+    while half < stride:
         i: i64 = 0
         while i < remaining:
             port = low + (offset + i) % remaining
-            i += 2
+            i += stride
             if inet_hash_connect_port(hashinfo, sk, port):
                 # the next connect to the same peer goes on from here, with a little noise
                 step = int(i) + net.random.below(8) * 2

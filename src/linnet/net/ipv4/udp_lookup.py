@@ -16,7 +16,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from linnet.include.linux.inet import ipv4_is_multicast
-from linnet.include.net.inet_sock import UdpSock
+from linnet.include.net.inet_sock import UdpSock, inet_sk_get_local_port_range
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.sock import Sock, sock_net
 from linnet.include.net.tcp_states import TCP_ESTABLISHED
@@ -62,8 +62,9 @@ def udp_lib_get_port(sk: Sock, snum: i64) -> int:
     """
     net = sock_net(sk)
     if snum == 0:
-        low: i64 = net.ipv4.sysctl_local_port_range[0]
-        high: i64 = net.ipv4.sysctl_local_port_range[1]
+        ports = inet_sk_get_local_port_range(sk)
+        low = ports & 0xFFFF
+        high = ports >> 16
         remaining: i64 = high - low + 1
         rand = net.random.u32()
         port: i64 = ((rand * remaining) >> 32) + low
