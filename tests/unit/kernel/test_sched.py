@@ -623,10 +623,12 @@ def test_short_real_waits_last_long_enough() -> None:
 def test_a_full_wake_up_pipe_is_no_error() -> None:
     s = make(RealClock())
     s.run()
-    job = Job(lambda: None)
+    done: list[int] = []
+    job = Job(lambda: done.append(1))
     for _ in range(70_000):
         s.call_soon_threadsafe(job)
     s.run()
+    assert len(done) == 70_000
     s.close()
 
 

@@ -2,34 +2,15 @@
 """Disciplines by name: attaching them, those of one's own, and how they are shown."""
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
-from helpers.devices import bare_net, bare_world, card, queued, send, sent, wake
+from helpers.devices import card, queued, send, sent, wake
 from linnet.include.linux.netdevice import NET_XMIT_SUCCESS, NetDevice
 from linnet.include.linux.skbuff import SkBuff
-from linnet.include.net.net_namespace import Net, World
+from linnet.include.net.net_namespace import Net
 from linnet.include.net.sch_generic import Qdisc
 from linnet.kernel.errno import EINVAL
-from linnet.net.core.dev import dev_close, dev_open, register_netdevice
+from linnet.net.core.dev import dev_open, register_netdevice
 from linnet.net.core.skbuff import kfree_skb
 from linnet.net.sched.sch_api import qdisc_create, register_qdisc, tc_qdisc_show
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    w = bare_world()
-    yield w
-    for net in w.nets:
-        for dev in net.dev_base:
-            dev_close(dev)
-    assert w.slab.active() == {}
-
-
-@pytest.fixture
-def net(world: World) -> Net:
-    return bare_net(world)
 
 
 def test_noqueue_on_a_device_without_a_queue(net: Net) -> None:

@@ -2,11 +2,9 @@
 """CoDel: what is dropped, what is marked, and when."""
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from helpers.devices import bare_net, bare_world, frame, queued, sent
+from helpers.devices import frame, queued, sent
 from linnet.include.linux.if_ether import ETH_HLEN, ETH_P_IP
 from linnet.include.linux.ip import ip_fast_csum, ip_set_ce
 from linnet.include.linux.netdevice import NetDevice
@@ -14,27 +12,11 @@ from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.dropreason import SKB_DROP_REASON_QDISC_CONGESTED, SKB_DROP_REASON_QDISC_OVERLIMIT
 from linnet.include.net.net_namespace import Net, World
 from linnet.kernel.errno import EINVAL
-from linnet.net.core.dev import dev_close
 from linnet.net.core.skbuff import kfree_skb
 from linnet.net.sched.sch_api import qdisc_create, tc_qdisc_show
 from linnet.net.sched.sch_codel import CodelQdisc, codel_control_law
 
 MS = 1_000_000
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    w = bare_world()
-    yield w
-    for net in w.nets:
-        for dev in net.dev_base:
-            dev_close(dev)
-    assert w.slab.active() == {}
-
-
-@pytest.fixture
-def net(world: World) -> Net:
-    return bare_net(world)
 
 
 def codel_on(dev: NetDevice, **options: int) -> CodelQdisc:

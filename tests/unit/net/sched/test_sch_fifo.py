@@ -2,31 +2,13 @@
 """pfifo and bfifo: their limits, in packets and in bytes."""
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from helpers.devices import Enqueues, bare_net, bare_world, queued, send, sent
+from helpers.devices import Enqueues, queued, send, sent
 from linnet.include.linux.netdevice import NET_XMIT_DROP, NET_XMIT_SUCCESS
 from linnet.include.net.dropreason import SKB_DROP_REASON_QDISC_DROP, SKB_DROP_REASON_QDISC_OVERLIMIT
 from linnet.include.net.net_namespace import Net, World
-from linnet.net.core.dev import dev_close
 from linnet.net.sched.sch_api import qdisc_create
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    w = bare_world()
-    yield w
-    for net in w.nets:
-        for dev in net.dev_base:
-            dev_close(dev)
-    assert w.slab.active() == {}
-
-
-@pytest.fixture
-def net(world: World) -> Net:
-    return bare_net(world)
 
 
 def test_pfifo_is_never_passed_by(net: Net, world: World) -> None:

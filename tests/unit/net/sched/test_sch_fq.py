@@ -2,11 +2,9 @@
 """fq: times of departure, fairness between flows, bands, rates and limits."""
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from helpers.devices import bare_net, bare_world, frame, queued, send, sent, wake
+from helpers.devices import frame, queued, send, sent, wake
 from linnet.include.linux.netdevice import NET_XMIT_DROP, NET_XMIT_SUCCESS, NetDevice
 from linnet.include.net.dropreason import (
     SKB_DROP_REASON_FQ_BAND_LIMIT,
@@ -21,21 +19,6 @@ from linnet.net.sched.sch_fq import FqQdisc
 
 MS = 1_000_000
 SEC = 1_000_000_000
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    w = bare_world()
-    yield w
-    for net in w.nets:
-        for dev in net.dev_base:
-            dev_close(dev)
-    assert w.slab.active() == {}
-
-
-@pytest.fixture
-def net(world: World) -> Net:
-    return bare_net(world)
 
 
 def fq_on(dev: NetDevice, **options: int) -> FqQdisc:

@@ -4,36 +4,19 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from helpers.devices import bare_net, bare_world, frame, queued
+from helpers.devices import frame, queued
 from helpers.transfer import Transfer
 from linnet import Lab
 from linnet.include.linux.netdevice import NET_XMIT_CN, NET_XMIT_SUCCESS, NetDevice
 from linnet.include.net.dropreason import SKB_DROP_REASON_QDISC_OVERLIMIT
 from linnet.include.net.net_namespace import Net, World
 from linnet.kernel.errno import EINVAL
-from linnet.net.core.dev import dev_close
 from linnet.net.core.skbuff import kfree_skb, skb_bytes
 from linnet.net.sched.sch_api import qdisc_create, tc_qdisc_show
 from linnet.net.sched.sch_fq_codel import FqCodelQdisc
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    w = bare_world()
-    yield w
-    for net in w.nets:
-        for dev in net.dev_base:
-            dev_close(dev)
-    assert w.slab.active() == {}
-
-
-@pytest.fixture
-def net(world: World) -> Net:
-    return bare_net(world)
 
 
 def on(dev: NetDevice, **options: int) -> FqCodelQdisc:

@@ -2,11 +2,7 @@
 """Running qdiscs: the way past an empty one, the way through, stopping and waking, requeueing, and their life with the device."""
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
-from helpers.devices import Enqueues, bare_net, bare_world, ops_of, queued, send, sent, wake
+from helpers.devices import Enqueues, ops_of, queued, send, sent, wake
 from linnet.include.linux.netdevice import NET_XMIT_CN, NET_XMIT_DROP, NET_XMIT_SUCCESS
 from linnet.include.net.dropreason import SKB_DROP_REASON_QDISC_DROP
 from linnet.include.net.net_namespace import Net, World
@@ -14,21 +10,6 @@ from linnet.include.net.sch_generic import qdisc_qlen
 from linnet.net.core.dev import dev_close, dev_open
 from linnet.net.sched.sch_api import qdisc_create
 from linnet.net.sched.sch_generic import PRIO2BAND, netif_wake_queue
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    w = bare_world()
-    yield w
-    for net in w.nets:
-        for dev in net.dev_base:
-            dev_close(dev)
-    assert w.slab.active() == {}
-
-
-@pytest.fixture
-def net(world: World) -> Net:
-    return bare_net(world)
 
 
 class TestPfifoFast:
