@@ -14,6 +14,7 @@ from linnet.include.linux.skbuff import SkBuff, SkBuffHead
 
 if TYPE_CHECKING:
     from linnet.include.linux.inetdevice import InDevice
+    from linnet.include.net.if_inet6 import Inet6Dev
     from linnet.include.net.neighbour import Neighbour
     from linnet.include.net.net_namespace import Net
     from linnet.include.net.sch_generic import Qdisc
@@ -164,6 +165,7 @@ class NetDevice:
         self.ptype_all: list[PacketType] = []
         self.queue_xmit: DevQueueXmit = DevQueueXmit()
         self.in_dev: InDevice | None = None  # IPv4's half (net/ipv4/devinet.py)
+        self.ip6_ptr: Inet6Dev | None = None  # IPv6's half (net/ipv6/addrconf.py)
         self.no_queue: bool = False  # Linux: IFF_NO_QUEUE
         self.carrier: bool = True
         self.registered: bool = False

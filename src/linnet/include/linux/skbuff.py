@@ -131,11 +131,14 @@ class SkBuff:
         # IP's control block: parsed from the header on the way up, or put into it on the way down
         self.saddr: i64 = 0
         self.daddr: i64 = 0
+        self.saddr6: int = 0  # of an IPv6 packet
+        self.daddr6: int = 0
         self.tos: i64 = 0
         self.ttl: i64 = 0
         self.ip_protocol: i64 = 0
         self.ip_opt: bytes = b''  # option bytes, as in the header
-        self.ip_flags: i64 = 0  # IPSKB_*
+        self.ip_flags: i64 = 0  # IPSKB_*; of an IPv6 packet IP6SKB_*
+        self.nhoff: i64 = 0  # IPv6: where in head the next-header field stands that names the header at data
         self.frag_max_size: i64 = 0
         # TCP's control block (Linux: struct tcp_skb_cb). seq and end_seq are u32 modulo 2**32.
         self.seq: i64 = 0

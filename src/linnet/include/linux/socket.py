@@ -39,6 +39,7 @@ SOL_ICMP: Final = 1
 SOL_TCP: Final = 6
 SOL_UDP: Final = 17
 SOL_IPV6: Final = 41
+SOL_ICMPV6: Final = 58
 SOL_RAW: Final = 255
 
 SHUT_RD: Final = 0
@@ -157,12 +158,26 @@ class BadAddress:
 
 
 class Sockaddr:
-    """An address as a program hands it over: family; and for AF_INET the address (u32) and port (u16) in host order."""
+    """An address as a program hands it over: family; for AF_INET the address (u32) and port (u16) in host order; for AF_INET6
+    (make_sockaddr_in6) the port in sin_port too, the address as an int of 128 bits, flow information and the zone's ifindex.
+    """
 
     def __init__(self, sa_family: int, sin_addr: i64 = 0, sin_port: i64 = 0) -> None:
         self.sa_family: int = sa_family
         self.sin_addr: i64 = sin_addr
         self.sin_port: i64 = sin_port
+        self.sin6_addr: int = 0
+        self.sin6_flowinfo: i64 = 0
+        self.sin6_scope_id: i64 = 0
+
+
+def make_sockaddr_in6(addr: int, port: i64, flowinfo: i64 = 0, scope_id: i64 = 0) -> Sockaddr:
+    """An AF_INET6 address (Linux: struct sockaddr_in6)."""
+    name = Sockaddr(AF_INET6, 0, port)
+    name.sin6_addr = addr
+    name.sin6_flowinfo = flowinfo
+    name.sin6_scope_id = scope_id
+    return name
 
 
 class Cmsg:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""struct flowi4: the key of a route look-up on the way out.  Addresses u32, ports u16, both in host order."""
+"""struct flowi4 and flowi6: the keys of a route look-up on the way out.  Addresses and ports are ints in host order."""
 from __future__ import annotations
 
 from typing import Final
@@ -44,3 +44,22 @@ def flowi4_init_output(
     fl4.saddr = saddr
     fl4.fl4_dport = dport
     fl4.fl4_sport = sport
+
+
+class Flowi6:
+    """Linux: include/net/flow.h, struct flowi6. flowlabel: traffic class and flow label, 28 bits (the host's order)."""
+
+    def __init__(self) -> None:
+        self.flowi6_oif: i64 = 0
+        self.flowi6_iif: i64 = 1
+        self.flowi6_mark: i64 = 0
+        self.flowi6_proto: i64 = 0
+        self.flowi6_flags: i64 = 0
+        self.daddr: int = 0
+        self.saddr: int = 0
+        self.flowlabel: i64 = 0
+        self.fl6_dport: i64 = 0
+        self.fl6_sport: i64 = 0
+        self.fl6_icmp_type: i64 = 0
+        self.fl6_icmp_code: i64 = 0
+        self.mp_hash: i64 = 0

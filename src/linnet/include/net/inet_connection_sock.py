@@ -50,6 +50,7 @@ class InetBind2Bucket:
     def __init__(self, port: i64, rcv_saddr: i64) -> None:
         self.port: i64 = port
         self.rcv_saddr: i64 = rcv_saddr
+        self.v6_rcv_saddr: int = 0  # of a socket of AF_INET6; :: of one that takes any
         self.owners: dict[Sock, None] = {}
 
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""struct inet_sock: what every IPv4 socket has, whatever its transport."""
+"""struct inet_sock: what every socket of IPv4 and IPv6 has, whatever its transport."""
 from __future__ import annotations
 
 from typing import Final
 
 from mypy_extensions import i64
 
+from linnet.include.linux.ipv6 import Ipv6Pinfo
 from linnet.include.net.flow import Flowi4
 from linnet.include.net.sock import Proto, ProtoOps, Sock, sock_net
 
@@ -26,6 +27,7 @@ class InetSock(Sock):
 
     def __init__(self) -> None:
         super().__init__()
+        self.pinet6: Ipv6Pinfo | None = None  # of AF_INET6
         self.inet_saddr: i64 = 0  # source in packets; sk_rcv_saddr is what is matched on receipt
         self.inet_sport: i64 = 0
         self.inet_id: i64 = 0

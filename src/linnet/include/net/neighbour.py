@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Neighbours: who is reachable on a link, at which hardware address (RFC 826; the states are those of RFC 4861, 7.3.2).
 
-The state machine is net/core/neighbour.py; ARP is one user of it (net/ipv4/arp.py), through the NeighTable it registers.
+The state machine is net/core/neighbour.py; ARP (net/ipv4/arp.py) and neighbour discovery (net/ipv6/ndisc.py) use it, each through
+the NeighTable it registers.
 """
 from __future__ import annotations
 
@@ -31,6 +32,8 @@ NUD_CONNECTED: Final = NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE
 
 NEIGH_UPDATE_F_OVERRIDE: Final = 0x1
 NEIGH_UPDATE_F_WEAK_OVERRIDE: Final = 0x2
+NEIGH_UPDATE_F_OVERRIDE_ISROUTER: Final = 0x4
+NEIGH_UPDATE_F_ISROUTER: Final = 0x40
 NEIGH_UPDATE_F_ADMIN: Final = 0x80000000
 
 
@@ -67,11 +70,12 @@ class NeighParms:
 class Neighbour(TimerList):
     """Linux: struct neighbour. The timer that it is drives its state (function: neigh_timer_handler)."""
 
-    def __init__(self, tbl: NeighTable, dev: NetDevice, primary_key: i64) -> None:
+    def __init__(self, tbl: NeighTable, dev: NetDevice, primary_key: int) -> None:
         super().__init__(dev.net.clock)
         self.tbl: NeighTable = tbl
         self.dev: NetDevice = dev
-        self.primary_key: i64 = primary_key  # the IPv4 address
+        self.primary_key: int = primary_key  # the address: 32 bits in ARP's table, 128 in neighbour discovery's
+        self.is_router: bool = False  # it says so (NTF_ROUTER; RFC 4861, 7.2.5)
         self.parms: NeighParms = tbl.parms_of(dev)
         self.ha: bytes = b''
         self.hh: bytes = b''  # the cached hardware header, b'' while it cannot be used
@@ -112,7 +116,8 @@ class NeighTable:
         self.net: Net = net
         self.id: str = id
         self.protocol: i64 = 0
-        self.hash: dict[int, Neighbour] = {}  # ifindex << 32 | key
+        self.key_len: i64 = 4  # bytes of an address
+        self.hash: dict[int, Neighbour] = {}  # net/core/neighbour.py: neigh_key
         self.parms: NeighParms = NeighParms()
         self.dev_parms: dict[int, NeighParms] = {}
         self.gc_thresh1: i64 = 128

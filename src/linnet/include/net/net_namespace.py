@@ -14,6 +14,7 @@ from linnet.include.linux.netdevice import GroCallbacks, NetDevice, PacketType, 
 from linnet.include.linux.netfilter import NfHooks
 from linnet.include.linux.notifier import NotifierBlock
 from linnet.include.net.netns.ipv4 import NetnsCore, NetnsIpv4
+from linnet.include.net.netns.ipv6 import NetnsIpv6
 from linnet.include.net.snmp import NetnsMib
 from linnet.kernel.clock import Clock
 from linnet.kernel.ramfs import Ramfs
@@ -62,6 +63,7 @@ class Net:
         self.trace: Trace = world.trace
         self.core: NetnsCore = NetnsCore()
         self.ipv4: NetnsIpv4 = NetnsIpv4()
+        self.ipv6: NetnsIpv6 = NetnsIpv6()
         self.mib: NetnsMib = NetnsMib()
         self.nf: NfHooks = NfHooks()
         self.sysctl: SysctlRegistry = SysctlRegistry()
@@ -76,8 +78,10 @@ class Net:
         self.ptype_more: list[PacketType] = []  # further handlers of protocols, and those for one device
         self.offload_base: dict[int, GroCallbacks] = {}  # ETH_P_* -> receive offload
         self.inet_offloads: dict[int, GroCallbacks] = {}  # IP protocol -> receive offload
+        self.inet6_offloads: dict[int, GroCallbacks] = {}  # the same of IPv6
         self.netdev_chain: list[NotifierBlock] = []  # devices up, down, changed
         self.inetaddr_chain: list[NotifierBlock] = []  # addresses given and taken
+        self.inet6addr_chain: list[NotifierBlock] = []
         self.hash_mix: i64 = 0
         self.fs: Ramfs = Ramfs()  # the host's files
         world.nets.append(self)

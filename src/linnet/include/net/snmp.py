@@ -244,6 +244,15 @@ IPSTATS_MIB_INCEPKTS: Final = 226
 IPSTATS_MIB_REASMOVERLAPS: Final = 227
 TCP_MIB_CURRESTAB: Final = 228  # a gauge, which nstat leaves out
 MIB_MAX: Final = 229
+IPSTATS_MIB_INTOOBIGERRORS: Final = 229  # IPv6 alone counts it
+
+ICMP6_MIB_INMSGS: Final = 0
+ICMP6_MIB_INERRORS: Final = 1
+ICMP6_MIB_OUTMSGS: Final = 2
+ICMP6_MIB_OUTERRORS: Final = 3
+ICMP6_MIB_CSUMERRORS: Final = 4
+ICMP6_MIB_RATELIMITHOST: Final = 5
+ICMP6_MIB_MAX: Final = 6
 
 MIB_NAMES: Final = (
     'IpInReceives', 'IpInHdrErrors', 'IpInAddrErrors', 'IpForwDatagrams', 'IpInUnknownProtos', 'IpInDiscards',
@@ -298,6 +307,34 @@ MIB_NAMES: Final = (
     'IpExtOutBcastOctets', 'IpExtInCsumErrors', 'IpExtInNoECTPkts', 'IpExtInECT1Pkts', 'IpExtInECT0Pkts',
     'IpExtInCEPkts', 'IpExtReasmOverlaps', 'TcpCurrEstab',
 )
+# The lines of /proc/net/snmp6, in its order: the name, and the counter's index in NetnsMib.ipv6 (the constants of IPv4 serve).
+MIB6_NAMES: Final = (
+    ('Ip6InReceives', IPSTATS_MIB_INRECEIVES), ('Ip6InHdrErrors', IPSTATS_MIB_INHDRERRORS),
+    ('Ip6InTooBigErrors', IPSTATS_MIB_INTOOBIGERRORS), ('Ip6InNoRoutes', IPSTATS_MIB_INNOROUTES),
+    ('Ip6InAddrErrors', IPSTATS_MIB_INADDRERRORS), ('Ip6InUnknownProtos', IPSTATS_MIB_INUNKNOWNPROTOS),
+    ('Ip6InTruncatedPkts', IPSTATS_MIB_INTRUNCATEDPKTS), ('Ip6InDiscards', IPSTATS_MIB_INDISCARDS),
+    ('Ip6InDelivers', IPSTATS_MIB_INDELIVERS), ('Ip6OutForwDatagrams', IPSTATS_MIB_FORWDATAGRAMS),
+    ('Ip6OutRequests', IPSTATS_MIB_OUTREQUESTS), ('Ip6OutDiscards', IPSTATS_MIB_OUTDISCARDS),
+    ('Ip6OutNoRoutes', IPSTATS_MIB_OUTNOROUTES), ('Ip6ReasmTimeout', IPSTATS_MIB_REASMTIMEOUT),
+    ('Ip6ReasmReqds', IPSTATS_MIB_REASMREQDS), ('Ip6ReasmOKs', IPSTATS_MIB_REASMOKS),
+    ('Ip6ReasmFails', IPSTATS_MIB_REASMFAILS), ('Ip6FragOKs', IPSTATS_MIB_FRAGOKS),
+    ('Ip6FragFails', IPSTATS_MIB_FRAGFAILS), ('Ip6FragCreates', IPSTATS_MIB_FRAGCREATES),
+    ('Ip6InMcastPkts', IPSTATS_MIB_INMCASTPKTS), ('Ip6OutMcastPkts', IPSTATS_MIB_OUTMCASTPKTS),
+    ('Ip6InOctets', IPSTATS_MIB_INOCTETS), ('Ip6OutOctets', IPSTATS_MIB_OUTOCTETS),
+    ('Ip6InMcastOctets', IPSTATS_MIB_INMCASTOCTETS), ('Ip6OutMcastOctets', IPSTATS_MIB_OUTMCASTOCTETS),
+    ('Ip6InBcastOctets', IPSTATS_MIB_INBCASTOCTETS), ('Ip6OutBcastOctets', IPSTATS_MIB_OUTBCASTOCTETS),
+    ('Ip6InNoECTPkts', IPSTATS_MIB_INNOECTPKTS), ('Ip6InECT1Pkts', IPSTATS_MIB_INECT1PKTS),
+    ('Ip6InECT0Pkts', IPSTATS_MIB_INECT0PKTS), ('Ip6InCEPkts', IPSTATS_MIB_INCEPKTS),
+    ('Ip6OutTransmits', IPSTATS_MIB_OUTTRANSMITS),
+    ('Udp6InDatagrams', UDP_MIB_INDATAGRAMS), ('Udp6NoPorts', UDP_MIB_NOPORTS), ('Udp6InErrors', UDP_MIB_INERRORS),
+    ('Udp6OutDatagrams', UDP_MIB_OUTDATAGRAMS), ('Udp6RcvbufErrors', UDP_MIB_RCVBUFERRORS),
+    ('Udp6SndbufErrors', UDP_MIB_SNDBUFERRORS), ('Udp6InCsumErrors', UDP_MIB_INCSUMERRORS),
+    ('Udp6IgnoredMulti', UDP_MIB_IGNOREDMULTI), ('Udp6MemErrors', UDP_MIB_MEMERRORS),
+)
+
+ICMP6_NAMES: Final = (
+    'Icmp6InMsgs', 'Icmp6InErrors', 'Icmp6OutMsgs', 'Icmp6OutErrors', 'Icmp6InCsumErrors', 'Icmp6OutRateLimitHost',
+)
 # fmt: on
 
 
@@ -307,18 +344,30 @@ class NetnsMib:
     def __init__(self) -> None:
         self.counters: list[int] = [0] * MIB_MAX
         self.icmp_types: list[int] = [0] * 512
+        self.ipv6: list[int] = [0] * (MIB_MAX + 1)  # of IPv6 and its UDP, by the same constants
+        self.icmpv6: list[int] = [0] * ICMP6_MIB_MAX
+        self.icmpv6_types: list[int] = [0] * 512
         self.drops: dict[int, int] = {}  # drop reason -> packets
 
     def get(self, name: str) -> int:
         """One counter by nstat's name ('TcpRetransSegs', 'TcpExtTCPTimeouts'); KeyError where there is none such."""
-        try:
+        if name in MIB_NAMES:
             return self.counters[MIB_NAMES.index(name)]
-        except ValueError:
-            raise KeyError(f'no counter named {name!r}; the names are those of nstat') from None
+        if name in ICMP6_NAMES:
+            return self.icmpv6[ICMP6_NAMES.index(name)]
+        for name6, field in MIB6_NAMES:
+            if name6 == name:
+                return self.ipv6[field]
+        raise KeyError(f'no counter named {name!r}; the names are those of nstat')
 
     def as_dict(self) -> dict[str, int]:
         """All counters by nstat's names."""
-        return {MIB_NAMES[i]: self.counters[i] for i in range(MIB_MAX)}
+        counters = {MIB_NAMES[i]: self.counters[i] for i in range(MIB_MAX)}
+        for name, field in MIB6_NAMES:
+            counters[name] = self.ipv6[field]
+        for i in range(ICMP6_MIB_MAX):
+            counters[ICMP6_NAMES[i]] = self.icmpv6[i]
+        return counters
 
 
 def NET_INC_STATS(net: Net, field: i64) -> None:
@@ -329,3 +378,33 @@ def NET_INC_STATS(net: Net, field: i64) -> None:
 def NET_ADD_STATS(net: Net, field: i64, n: i64) -> None:
     """Count n.  Linux: include/net/ip.h."""
     net.mib.counters[field] += int(n)
+
+
+def IP6_INC_STATS(net: Net, field: i64) -> None:
+    """Count one of IPv6 (IPSTATS_MIB_*).  Linux: include/net/ipv6.h, which counts for the device too."""
+    net.mib.ipv6[field] += 1
+
+
+def IP6_ADD_STATS(net: Net, field: i64, n: i64) -> None:
+    """Count n of IPv6.  Linux: include/net/ipv6.h."""
+    net.mib.ipv6[field] += int(n)
+
+
+def UDP6_INC_STATS(net: Net, field: i64) -> None:
+    """Count one of UDP over IPv6 (UDP_MIB_*).  Linux: include/net/udp.h."""
+    net.mib.ipv6[field] += 1
+
+
+def ICMP6_INC_STATS(net: Net, field: i64) -> None:
+    """Count one of ICMPv6 (ICMP6_MIB_*).  Linux: include/net/ipv6.h."""
+    net.mib.icmpv6[field] += 1
+
+
+def ICMP6MSGIN_INC_STATS(net: Net, type: i64) -> None:
+    """Count a message received, by its type.  Linux: include/net/ipv6.h."""
+    net.mib.icmpv6_types[type] += 1
+
+
+def ICMP6MSGOUT_INC_STATS(net: Net, type: i64) -> None:
+    """Count a message sent, by its type.  Linux: include/net/ipv6.h."""
+    net.mib.icmpv6_types[256 + type] += 1

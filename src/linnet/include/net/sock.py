@@ -344,12 +344,15 @@ class Sock:
         # struct sock_common
         self.sk_daddr: i64 = 0
         self.sk_rcv_saddr: i64 = 0
+        self.sk_v6_daddr: int = 0  # of AF_INET6, a mapped IPv4 address too
+        self.sk_v6_rcv_saddr: int = 0
         self.sk_dport: i64 = 0
         self.sk_num: i64 = 0
         self.sk_family: i64 = 0
         self.sk_state: i64 = 0
         self.sk_reuse: i64 = 0
         self.sk_reuseport: bool = False
+        self.sk_ipv6only: bool = False
         self.sk_bound_dev_if: i64 = 0
         self.sk_prot: Proto = NO_PROTO
         self.sk_net: Net | None = None

@@ -194,16 +194,18 @@ def neigh_parms_release(dev: NetDevice, tbl: NeighTable) -> None:
 
 # -------------------------------------------------------------------------------------------------------------- look-up
 
-def neigh_key(dev: NetDevice, pkey: i64) -> int:
-    """The hash key of an entry: interface and address. On a device without neighbours all addresses are one entry."""
+def neigh_key(tbl: NeighTable, dev: NetDevice, pkey: int) -> int:
+    """The hash key of an entry: interface and address. On a device without neighbours all of ARP's addresses are one entry."""
+    if tbl.key_len != 4:
+        return (int(dev.ifindex) << 128) | pkey
     if (dev.flags & (IFF_LOOPBACK | IFF_POINTOPOINT)) != 0:
         pkey = 0
-    return int((dev.ifindex << 32) | pkey)
+    return int((dev.ifindex << 32) | i64(pkey))
 
 
-def __neigh_lookup_noref(tbl: NeighTable, pkey: i64, dev: NetDevice) -> Neighbour | None:
+def __neigh_lookup_noref(tbl: NeighTable, pkey: int, dev: NetDevice) -> Neighbour | None:
     """The entry of pkey on dev, or None.  Linux: include/net/neighbour.h (___neigh_lookup_noref)."""
-    return tbl.hash.get(neigh_key(dev, pkey))
+    return tbl.hash.get(neigh_key(tbl, dev, pkey))
 
 
 def __ipv4_neigh_lookup_noref(dev: NetDevice, key: i64) -> Neighbour | None:
@@ -211,19 +213,19 @@ def __ipv4_neigh_lookup_noref(dev: NetDevice, key: i64) -> Neighbour | None:
     tbl = dev.net.ipv4.arp_tbl
     if tbl is None:
         return None
-    return tbl.hash.get(neigh_key(dev, key))
+    return tbl.hash.get(neigh_key(tbl, dev, int(key)))
 
 
-def neigh_lookup(tbl: NeighTable, pkey: i64, dev: NetDevice) -> Neighbour | None:
+def neigh_lookup(tbl: NeighTable, pkey: int, dev: NetDevice) -> Neighbour | None:
     """As __neigh_lookup_noref, and counted.  Linux: net/core/neighbour.c."""
     tbl.stats.lookups += 1
-    n = tbl.hash.get(neigh_key(dev, pkey))
+    n = tbl.hash.get(neigh_key(tbl, dev, pkey))
     if n is not None:
         tbl.stats.hits += 1
     return n
 
 
-def __neigh_lookup(tbl: NeighTable, pkey: i64, dev: NetDevice, creat: bool) -> Neighbour | None:
+def __neigh_lookup(tbl: NeighTable, pkey: int, dev: NetDevice, creat: bool) -> Neighbour | None:
     """The entry of pkey on dev, made where it is not there and creat is true.  Linux: include/net/neighbour.h."""
     n = neigh_lookup(tbl, pkey, dev)
     if n is not None or not creat:
@@ -231,7 +233,7 @@ def __neigh_lookup(tbl: NeighTable, pkey: i64, dev: NetDevice, creat: bool) -> N
     return __neigh_create(tbl, pkey, dev)
 
 
-def __neigh_create(tbl: NeighTable, pkey: i64, dev: NetDevice) -> Neighbour | None:
+def __neigh_create(tbl: NeighTable, pkey: int, dev: NetDevice) -> Neighbour | None:
     """Make the entry of pkey on dev; None where the table is full or the protocol refuses.
 
     Linux: net/core/neighbour.c.
@@ -239,7 +241,7 @@ def __neigh_create(tbl: NeighTable, pkey: i64, dev: NetDevice) -> Neighbour | No
     return ___neigh_create(tbl, pkey, dev)
 
 
-def ___neigh_create(tbl: NeighTable, pkey: i64, dev: NetDevice) -> Neighbour | None:
+def ___neigh_create(tbl: NeighTable, pkey: int, dev: NetDevice) -> Neighbour | None:
     """Make an entry, let the protocol construct it, and hash it (an entry made meanwhile wins).
 
     Linux: net/core/neighbour.c; gives None for each error.
@@ -252,7 +254,7 @@ def ___neigh_create(tbl: NeighTable, pkey: i64, dev: NetDevice) -> Neighbour | N
         tbl.stats.destroys += 1
         return None
     n.confirmed = n.updated - (n.parms.base_reachable_time << 1)  # long ago: nobody has vouched for it yet
-    key = neigh_key(dev, n.primary_key)
+    key = neigh_key(tbl, dev, n.primary_key)
     other = tbl.hash.get(key)
     if other is not None:
         return other
@@ -260,7 +262,7 @@ def ___neigh_create(tbl: NeighTable, pkey: i64, dev: NetDevice) -> Neighbour | N
     return n
 
 
-def neigh_alloc(tbl: NeighTable, pkey: i64, dev: NetDevice) -> Neighbour | None:
+def neigh_alloc(tbl: NeighTable, pkey: int, dev: NetDevice) -> Neighbour | None:
     """A blank entry, after a collection where the table is crowded; None where it stays full.
 
     Linux: net/core/neighbour.c.
@@ -645,7 +647,7 @@ def neigh_send_queue(n: Neighbour) -> None:
     neigh_purge_queue(n, SKB_DROP_REASON_NEIGH_FAILED)
 
 
-def neigh_event_ns(tbl: NeighTable, lladdr: bytes, saddr: i64, dev: NetDevice) -> Neighbour | None:
+def neigh_event_ns(tbl: NeighTable, lladdr: bytes, saddr: int, dev: NetDevice) -> Neighbour | None:
     """saddr asks us for something, with its own hardware address in the question: note it, unconfirmed.
 
     Linux: net/core/neighbour.c.
@@ -712,7 +714,7 @@ def neigh_blackhole(n: Neighbour, skb: SkBuff) -> i64:
 # ------------------------------------------------------------------------------------------ administration (`ip neigh`)
 
 def neigh_add(
-    tbl: NeighTable, pkey: i64, dev: NetDevice, lladdr: bytes | None, state: i64, replace: bool = True,
+    tbl: NeighTable, pkey: int, dev: NetDevice, lladdr: bytes | None, state: i64, replace: bool = True,
 ) -> int:
     """`ip neigh add|replace`: set an entry by hand. 0, -EEXIST (add, and it is there), -EINVAL, -ENOENT (full).
 
@@ -730,9 +732,9 @@ def neigh_add(
     return __neigh_update(n, lladdr, state, NEIGH_UPDATE_F_ADMIN | NEIGH_UPDATE_F_OVERRIDE)
 
 
-def neigh_delete(tbl: NeighTable, pkey: i64, dev: NetDevice) -> int:
+def neigh_delete(tbl: NeighTable, pkey: int, dev: NetDevice) -> int:
     """`ip neigh del`: 0, or -ENOENT.  Linux: net/core/neighbour.c."""
-    key = neigh_key(dev, pkey)
+    key = neigh_key(tbl, dev, pkey)
     n = tbl.hash.get(key)
     if n is None:
         return -ENOENT

@@ -270,6 +270,9 @@ def skb_copy_header(new: SkBuff, old: SkBuff) -> None:
     new.tskey = old.tskey
     new.saddr = old.saddr
     new.daddr = old.daddr
+    new.saddr6 = old.saddr6
+    new.daddr6 = old.daddr6
+    new.nhoff = old.nhoff
     new.tos = old.tos
     new.ttl = old.ttl
     new.ip_protocol = old.ip_protocol

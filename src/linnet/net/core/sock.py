@@ -250,6 +250,9 @@ def sock_copy(nsk: Sock, osk: Sock) -> None:
     """The fields of struct sock that a child has from its listener (Linux copies the object whole).  Linux: net/core/sock.c."""
     nsk.sk_daddr = osk.sk_daddr
     nsk.sk_rcv_saddr = osk.sk_rcv_saddr
+    nsk.sk_v6_daddr = osk.sk_v6_daddr
+    nsk.sk_v6_rcv_saddr = osk.sk_v6_rcv_saddr
+    nsk.sk_ipv6only = osk.sk_ipv6only
     nsk.sk_dport = osk.sk_dport
     nsk.sk_num = osk.sk_num
     nsk.sk_family = osk.sk_family

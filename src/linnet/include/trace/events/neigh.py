@@ -13,7 +13,7 @@ def neigh_fields(neigh: Neighbour) -> dict[str, object]:
     """What every event of the group tells."""
     return {
         'dev': neigh.dev.name,
-        'dst': in_ntoa(int(neigh.primary_key)),
+        'dst': in_ntoa(neigh.primary_key),
         'nud_state': int(neigh.nud_state),
         'lladdr': neigh.ha.hex(':'),
     }
