@@ -21,6 +21,7 @@ from linnet.net.ipv4.af_inet import inet_init
 from linnet.net.ipv4.devinet import inet_addr_add
 from linnet.net.ipv4.sysctl_net_ipv4 import sysctl_ipv4_init
 from linnet.net.ipv4.tcp_output import tcp_tasklet_init
+from linnet.net.ipv6.af_inet6 import inet6_init
 from linnet.net.netfilter.core import netfilter_net_init
 from linnet.net.packet.af_packet import packet_init
 from linnet.net.sched.sch_api import pktsched_init
@@ -46,6 +47,7 @@ def new_net(world: World, name: str, boots: int = 0) -> Net:
     pktsched_init(net)
     af_unix_init(net)
     inet_init(net)
+    inet6_init(net)
     packet_init(net)
     sysctl_core_init(net)
     sysctl_ipv4_init(net)

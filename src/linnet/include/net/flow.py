@@ -63,3 +63,4 @@ class Flowi6:
         self.fl6_icmp_type: i64 = 0
         self.fl6_icmp_code: i64 = 0
         self.mp_hash: i64 = 0
+        self.err: i64 = 0  # why the look-up gave no route: a negative errno

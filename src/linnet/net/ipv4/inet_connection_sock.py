@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
-from linnet.include.linux.inet import INADDR_ANY
 from linnet.include.linux.socket import SOCK_NONBLOCK
 from linnet.include.net.dst import DstEntry
 from linnet.include.net.flow import FLOWI_FLAG_ANYSRC, Flowi4, flowi4_init_output
@@ -70,13 +69,9 @@ from linnet.net.ipv4.inet_hashtables_chain import (
     inet_bind_bucket_create,
     inet_hashinfo,
 )
+from linnet.net.ipv4.inet_rcv_saddr import inet_rcv_saddr_equal
 from linnet.net.ipv4.inet_state import inet_sk_set_state, inet_sk_state_store
 from linnet.net.ipv4.route import ip_route_output_flow
-
-
-def inet_rcv_saddr_equal(sk: Sock, sk2: Sock) -> bool:
-    """Would a packet to one's local address reach the other? (Either any-address matches all.)  Linux: net/ipv4/af_inet.c."""
-    return sk.sk_rcv_saddr == INADDR_ANY or sk2.sk_rcv_saddr == INADDR_ANY or sk.sk_rcv_saddr == sk2.sk_rcv_saddr
 
 
 def inet_csk_bind_conflict(sk: InetConnectionSock, tb: InetBindBucket, relax: bool, reuseport_ok: bool) -> bool:
@@ -94,14 +89,14 @@ def inet_csk_bind_conflict(sk: InetConnectionSock, tb: InetBindBucket, relax: bo
         if reuse and sk2.sk_reuse != 0 and sk2.sk_state != TCP_LISTEN:
             if relax or (reuseport and sk2.sk_reuseport):
                 continue
-            if inet_rcv_saddr_equal(sk, sk2):
+            if inet_rcv_saddr_equal(sk, sk2, True):
                 return True
             continue
         if reuseport and sk2.sk_reuseport:
             continue
         if sk2.sk_state == TCP_TIME_WAIT and reuse and sk2.sk_reuse != 0:
             continue
-        if inet_rcv_saddr_equal(sk, sk2):
+        if inet_rcv_saddr_equal(sk, sk2, True):
             return True
     return False
 

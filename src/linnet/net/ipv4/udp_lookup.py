@@ -21,18 +21,9 @@ from linnet.include.net.net_namespace import Net
 from linnet.include.net.sock import Sock, sock_net
 from linnet.include.net.tcp_states import TCP_ESTABLISHED
 from linnet.kernel.random import siphash_3u32
+from linnet.net.ipv4.inet_rcv_saddr import inet_rcv_saddr_equal
 
 LINUX_FILE: Final = 'net/ipv4/udp.c'
-
-
-def inet_rcv_saddr_equal(sk: Sock, sk2: Sock, match_wildcard: bool) -> bool:
-    """Do two bound addresses collide? With match_wildcard the unspecified address collides with each.
-
-    Linux: net/ipv4/inet_connection_sock.c, for IPv4.
-    """
-    if sk.sk_rcv_saddr == sk2.sk_rcv_saddr:
-        return True
-    return match_wildcard and (sk.sk_rcv_saddr == 0 or sk2.sk_rcv_saddr == 0)
 
 
 def udp_lib_lport_inuse(net: Net, num: i64, sk: Sock) -> bool:

@@ -11,13 +11,13 @@ from linnet.include.linux.ipv6 import ipv6_hdr_build, ipv6_payload_len, ipv6_sad
 from linnet.include.net.checksum import csum_fold, csum_partial
 from linnet.include.net.ipv6 import (
     IPV6_ADDR_ANY,
-    IPV6_ADDR_COMPATv4,
     IPV6_ADDR_LINKLOCAL,
     IPV6_ADDR_LOOPBACK,
     IPV6_ADDR_MAPPED,
     IPV6_ADDR_MULTICAST,
     IPV6_ADDR_SITELOCAL,
     IPV6_ADDR_UNICAST,
+    IPV6_ADDR_COMPATv4,
     addrconf_addr_solict_mult,
     csum_ipv6_magic,
     ipv6_addr_scope,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mypy_extensions import i64
 
 from linnet.include.linux.ipv6 import Ipv6Devconf
+from linnet.kernel.random import Random
 
 if TYPE_CHECKING:
     from linnet.include.linux.skbuff import SkBuff
@@ -64,6 +65,7 @@ class NetnsIpv6:
         self.sysctl_icmpv6_error_anycast_as_unicast: i64 = 0
         self.devconf_all: Ipv6Devconf = Ipv6Devconf()
         self.devconf_dflt: Ipv6Devconf = Ipv6Devconf()
+        self.random: Random = Random(0)  # net/ipv6/af_inet6.py: forked from the host's
         # tables
         self.inetsw6: dict[int, list[InetProtosw]] = {}  # socket type -> entries, the last registered first
         self.inet6_protos: dict[int, NetProtocol] = {}  # next header -> handler
