@@ -107,6 +107,10 @@ class Ipv6Devconf:
         self.accept_ra_mtu: i64 = 1
         self.accept_ra_from_local: i64 = 0
         self.accept_ra_min_hop_limit: i64 = 1
+        self.accept_ra_min_lft: i64 = 0
+        self.accept_ra_rt_info_min_plen: i64 = 0
+        self.accept_ra_rt_info_max_plen: i64 = 0
+        self.accept_ra_rtr_pref: i64 = 1
         self.accept_redirects: i64 = 1
         self.accept_source_route: i64 = 0
         self.accept_dad: i64 = 1
@@ -118,16 +122,25 @@ class Ipv6Devconf:
         self.disable_policy: i64 = 0
         self.drop_unsolicited_na: i64 = 0
         self.drop_unicast_in_l2_multicast: i64 = 0
+        self.enhanced_dad: i64 = 1
         self.force_mld_version: i64 = 0
+        self.force_tllao: i64 = 0
+        self.ignore_routes_with_linkdown: i64 = 0
         self.keep_addr_on_down: i64 = 0
         self.max_addresses: i64 = 16
         self.max_desync_factor: i64 = 600
         self.mldv1_unsolicited_report_interval: i64 = 10000
         self.mldv2_unsolicited_report_interval: i64 = 1000
+        self.ndisc_evict_nocarrier: i64 = 1
         self.ndisc_notify: i64 = 0
+        self.ndisc_tclass: i64 = 0
         self.optimistic_dad: i64 = 0
         self.proxy_ndp: i64 = 0
+        self.ra_defrtr_metric: i64 = 1024
+        self.ra_honor_pio_life: i64 = 0
         self.regen_max_retry: i64 = 3
+        self.regen_min_advance: i64 = 2
+        self.router_probe_interval: i64 = 60
         self.router_solicitations: i64 = -1
         self.router_solicitation_delay: i64 = 1
         self.router_solicitation_interval: i64 = 4
@@ -136,7 +149,65 @@ class Ipv6Devconf:
         self.temp_prefered_lft: i64 = 86400
         self.temp_valid_lft: i64 = 604800
         self.use_oif_addrs_only: i64 = 0
+        self.use_optimistic: i64 = 0
         self.use_tempaddr: i64 = 0
+
+
+def ipv6_devconf_copy(to: Ipv6Devconf, source: Ipv6Devconf) -> None:
+    """Set a new device as conf/default says (Linux: ipv6_add_dev copies the struct)."""
+    to.forwarding = source.forwarding
+    to.hop_limit = source.hop_limit
+    to.mtu6 = source.mtu6
+    to.accept_ra = source.accept_ra
+    to.accept_ra_defrtr = source.accept_ra_defrtr
+    to.accept_ra_pinfo = source.accept_ra_pinfo
+    to.accept_ra_mtu = source.accept_ra_mtu
+    to.accept_ra_from_local = source.accept_ra_from_local
+    to.accept_ra_min_hop_limit = source.accept_ra_min_hop_limit
+    to.accept_ra_min_lft = source.accept_ra_min_lft
+    to.accept_ra_rt_info_min_plen = source.accept_ra_rt_info_min_plen
+    to.accept_ra_rt_info_max_plen = source.accept_ra_rt_info_max_plen
+    to.accept_ra_rtr_pref = source.accept_ra_rtr_pref
+    to.accept_redirects = source.accept_redirects
+    to.accept_source_route = source.accept_source_route
+    to.accept_dad = source.accept_dad
+    to.accept_untracked_na = source.accept_untracked_na
+    to.addr_gen_mode = source.addr_gen_mode
+    to.autoconf = source.autoconf
+    to.dad_transmits = source.dad_transmits
+    to.disable_ipv6 = source.disable_ipv6
+    to.disable_policy = source.disable_policy
+    to.drop_unsolicited_na = source.drop_unsolicited_na
+    to.drop_unicast_in_l2_multicast = source.drop_unicast_in_l2_multicast
+    to.enhanced_dad = source.enhanced_dad
+    to.force_mld_version = source.force_mld_version
+    to.force_tllao = source.force_tllao
+    to.ignore_routes_with_linkdown = source.ignore_routes_with_linkdown
+    to.keep_addr_on_down = source.keep_addr_on_down
+    to.max_addresses = source.max_addresses
+    to.max_desync_factor = source.max_desync_factor
+    to.mldv1_unsolicited_report_interval = source.mldv1_unsolicited_report_interval
+    to.mldv2_unsolicited_report_interval = source.mldv2_unsolicited_report_interval
+    to.ndisc_evict_nocarrier = source.ndisc_evict_nocarrier
+    to.ndisc_notify = source.ndisc_notify
+    to.ndisc_tclass = source.ndisc_tclass
+    to.optimistic_dad = source.optimistic_dad
+    to.proxy_ndp = source.proxy_ndp
+    to.ra_defrtr_metric = source.ra_defrtr_metric
+    to.ra_honor_pio_life = source.ra_honor_pio_life
+    to.regen_max_retry = source.regen_max_retry
+    to.regen_min_advance = source.regen_min_advance
+    to.router_probe_interval = source.router_probe_interval
+    to.router_solicitations = source.router_solicitations
+    to.router_solicitation_delay = source.router_solicitation_delay
+    to.router_solicitation_interval = source.router_solicitation_interval
+    to.router_solicitation_max_interval = source.router_solicitation_max_interval
+    to.suppress_frag_ndisc = source.suppress_frag_ndisc
+    to.temp_prefered_lft = source.temp_prefered_lft
+    to.temp_valid_lft = source.temp_valid_lft
+    to.use_oif_addrs_only = source.use_oif_addrs_only
+    to.use_optimistic = source.use_optimistic
+    to.use_tempaddr = source.use_tempaddr
 
 
 def ipv6_hdr_build(tclass: i64, flowlabel: i64, payload_len: i64, nexthdr: i64, hop_limit: i64, saddr: int, daddr: int) -> bytes:

@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from linnet.include.linux.netdevice import NetDevice
     from linnet.include.net.ip6_fib import Fib6Info
 
+IFA_F_TEMPORARY: Final = 0x01
 IFA_F_NODAD: Final = 0x02
 IFA_F_OPTIMISTIC: Final = 0x04
 IFA_F_DADFAILED: Final = 0x08
 IFA_F_HOMEADDRESS: Final = 0x10
 IFA_F_DEPRECATED: Final = 0x20
 IFA_F_TENTATIVE: Final = 0x40
+IFA_F_PERMANENT: Final = 0x80
 IFA_F_MANAGETEMPADDR: Final = 0x100
+IFA_F_NOPREFIXROUTE: Final = 0x200
 IFA_F_MCAUTOJOIN: Final = 0x400
 IFA_F_STABLE_PRIVACY: Final = 0x800
 
@@ -52,7 +55,7 @@ class Inet6Ifaddr:
         self.addr: int = addr
         self.peer_addr: int = 0
         self.prefix_len: i64 = prefix_len
-        self.scope: i64 = 0  # IFA_*: RT_SCOPE_HOST, LINK, SITE or UNIVERSE
+        self.scope: i64 = 0  # IPV6_ADDR_LOOPBACK: of this host, _LINKLOCAL, _SITELOCAL, 0: global
         self.flags: i64 = 0  # IFA_F_*
         self.state: i64 = INET6_IFADDR_STATE_PREDAD
         self.valid_lft: i64 = INFINITY_LIFE_TIME

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64
 
+from linnet.include.linux.in6 import in6_ntop
+from linnet.include.linux.inet import in_ntoa
 from linnet.include.linux.skbuff import SkBuff, SkBuffHead, skb_push, skb_reset_mac_header
+from linnet.kernel.random import Random
 from linnet.kernel.timer import TimerList
 
 if TYPE_CHECKING:
@@ -114,6 +117,7 @@ class NeighTable:
 
     def __init__(self, net: Net, id: str) -> None:
         self.net: Net = net
+        self.random: Random = net.random  # neighbour discovery has its own: IPv6 changes nothing of IPv4's way
         self.id: str = id
         self.protocol: i64 = 0
         self.key_len: i64 = 4  # bytes of an address
@@ -158,6 +162,11 @@ class NeighTable:
     def timer_handler(self, neigh: Neighbour) -> None:
         """net/core/neighbour.py: neigh_timer_handler."""
         raise AssertionError('a neighbour table belongs to a protocol')
+
+
+def neigh_addr_text(n: Neighbour) -> str:
+    """The neighbour's address as its family writes it."""
+    return in_ntoa(n.primary_key) if n.tbl.key_len == 4 else in6_ntop(n.primary_key)
 
 
 def neigh_hh_output(n: Neighbour, skb: SkBuff) -> i64:

@@ -20,7 +20,6 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.inet import in_ntoa
 from linnet.include.linux.netdevice import IFF_LOOPBACK, IFF_POINTOPOINT, IFF_UP, NetDevice
 from linnet.include.linux.skbuff import (
     SkBuff,
@@ -56,8 +55,8 @@ from linnet.include.net.neighbour import (
     NeighOutput,
     NeighParms,
     NeighTable,
+    neigh_addr_text,
 )
-from linnet.include.net.net_namespace import Net
 from linnet.include.trace.events.neigh import (
     trace_neigh_cleanup_and_release,
     trace_neigh_create,
@@ -137,7 +136,7 @@ def neigh_table_init(tbl: NeighTable) -> None:
     tbl.output_direct = NeighDirectOutput()
     tbl.output_blackhole = NeighBlackhole()
     now = tbl.net.clock.now
-    neigh_draw_reachable_time(tbl.net, tbl.parms)
+    neigh_draw_reachable_time(tbl, tbl.parms)
     tbl.last_flush = now
     tbl.last_rand = now
     timer = NeighGcTimer(tbl)
@@ -145,24 +144,24 @@ def neigh_table_init(tbl: NeighTable) -> None:
     mod_timer(timer, now + tbl.gc_interval)
 
 
-def neigh_rand_reach_time(net: Net, base: i64) -> i64:
+def neigh_rand_reach_time(tbl: NeighTable, base: i64) -> i64:
     """A time between 0.5 and 1.5 of base, in ns (RFC 4861, 10).  Linux: net/core/neighbour.c."""
     if base <= 0:
         return 0
-    return i64(net.random.below(int(base))) + (base >> 1)
+    return i64(tbl.random.below(int(base))) + (base >> 1)
 
 
-def neigh_draw_reachable_time(net: Net, p: NeighParms) -> None:
+def neigh_draw_reachable_time(tbl: NeighTable, p: NeighParms) -> None:
     """Draw the parameters' reachable time anew."""
     p.reachable_base = p.base_reachable_time
-    p.reachable_time = neigh_rand_reach_time(net, p.base_reachable_time)
+    p.reachable_time = neigh_rand_reach_time(tbl, p.base_reachable_time)
 
 
 def neigh_reachable_time(n: Neighbour) -> i64:
     """How long n is REACHABLE without being heard of, in ns; a new base (sysctl) counts at once."""
     p = n.parms
     if p.reachable_base != p.base_reachable_time:
-        neigh_draw_reachable_time(n.tbl.net, p)
+        neigh_draw_reachable_time(n.tbl, p)
     return p.reachable_time
 
 
@@ -182,7 +181,7 @@ def neigh_parms_alloc(dev: NetDevice, tbl: NeighTable) -> NeighParms:
     parms.proxy_qlen = default.proxy_qlen
     parms.proxy_delay = default.proxy_delay
     parms.anycast_delay = default.anycast_delay
-    neigh_draw_reachable_time(tbl.net, parms)
+    neigh_draw_reachable_time(tbl, parms)
     tbl.dev_parms[int(dev.ifindex)] = parms
     return parms
 
@@ -214,6 +213,14 @@ def __ipv4_neigh_lookup_noref(dev: NetDevice, key: i64) -> Neighbour | None:
     if tbl is None:
         return None
     return tbl.hash.get(neigh_key(tbl, dev, int(key)))
+
+
+def __ipv6_neigh_lookup_noref(dev: NetDevice, pkey: int) -> Neighbour | None:
+    """The neighbour discovery entry of an IPv6 next hop.  Linux: include/net/ndisc.h."""
+    tbl = dev.net.ipv6.nd_tbl
+    if tbl is None:
+        return None
+    return tbl.hash.get((int(dev.ifindex) << 128) | pkey)
 
 
 def neigh_lookup(tbl: NeighTable, pkey: int, dev: NetDevice) -> Neighbour | None:
@@ -313,9 +320,9 @@ def neigh_periodic_work(tbl: NeighTable) -> None:
     now = tbl.net.clock.now
     if now > tbl.last_rand + RAND_PERIOD:
         tbl.last_rand = now
-        neigh_draw_reachable_time(tbl.net, tbl.parms)
+        neigh_draw_reachable_time(tbl, tbl.parms)
         for parms in tbl.dev_parms.values():
-            neigh_draw_reachable_time(tbl.net, parms)
+            neigh_draw_reachable_time(tbl, parms)
     if i64(len(tbl.hash)) >= tbl.gc_thresh1:
         for key, n in list(tbl.hash.items()):
             if (n.nud_state & (NUD_PERMANENT | NUD_IN_TIMER)) != 0:
@@ -758,7 +765,8 @@ def neigh_dump(tbl: NeighTable) -> str:
             continue
         lladdr = ' lladdr ' + n.ha.hex(':') if (n.nud_state & NUD_VALID) != 0 else ''
         state = STATE_NAMES[int(n.nud_state)]
-        lines.append(in_ntoa(int(n.primary_key)) + ' dev ' + n.dev.name + lladdr + ' ' + state + ' \n')
+        router = ' router' if n.is_router else ''
+        lines.append(neigh_addr_text(n) + ' dev ' + n.dev.name + lladdr + router + ' ' + state + ' \n')
     return ''.join(lines)
 
 
@@ -785,7 +793,7 @@ def pneigh_enqueue(tbl: NeighTable, p: NeighParms, skb: SkBuff) -> None:
         kfree_skb(skb)
         return
     now = tbl.net.clock.now
-    due: i64 = now + i64(tbl.net.random.below(int(p.proxy_delay)))
+    due: i64 = now + i64(tbl.random.below(int(p.proxy_delay)))
     skb.tstamp = due  # a question's own stamp is of no use any more
     timer = tbl.proxy_timer
     if timer is None:

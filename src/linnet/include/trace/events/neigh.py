@@ -5,15 +5,14 @@ Free when nobody listens: one call and one flag. The walk of an interpreted run 
 """
 from __future__ import annotations
 
-from linnet.include.linux.inet import in_ntoa
-from linnet.include.net.neighbour import Neighbour
+from linnet.include.net.neighbour import Neighbour, neigh_addr_text
 
 
 def neigh_fields(neigh: Neighbour) -> dict[str, object]:
     """What every event of the group tells."""
     return {
         'dev': neigh.dev.name,
-        'dst': in_ntoa(neigh.primary_key),
+        'dst': neigh_addr_text(neigh),
         'nud_state': int(neigh.nud_state),
         'lladdr': neigh.ha.hex(':'),
     }
