@@ -447,7 +447,7 @@ class Lab:
     def __init__(self, *, seed: int = 0, subnets: str = '198.18.0.0/15', prefixlen: int = 24, clock: Clock | None = None,
                  datetime: bool = False) -> None:
         self.datetime = datetime
-        self.world = new_world(clock or VirtualClock(), seed)
+        self.world = new_world(VirtualClock() if clock is None else clock, seed)  # an idle clock is falsy
         self.seed = seed
         self.chance = Chance(seed)
         self.runtime = Runtime(self.world)

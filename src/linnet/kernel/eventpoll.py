@@ -37,7 +37,7 @@ from linnet.kernel.poll import (
     EPOLLRDNORM,
     EPOLLWAKEUP,
 )
-from linnet.kernel.sched import MAX_SCHEDULE_TIMEOUT, Scheduler, sched_yield, schedule_timeout, signal_pending
+from linnet.kernel.sched import MAX_SCHEDULE_TIMEOUT, Scheduler, cond_resched, schedule_timeout, signal_pending
 from linnet.kernel.wait import (
     TaskWait,
     WaitQueueEntry,
@@ -395,8 +395,7 @@ def ep_poll(sched: Scheduler, ep: EventPoll, maxevents: int, timeout_ns: i64) ->
     if out:
         return out
     if timeout_ns == 0:
-        if sched.current is not None:
-            sched_yield(sched)
+        if sched.current is not None and cond_resched(sched):
             out = ep_send_events(ep, maxevents)
         return out
     task = sched.current

@@ -12,7 +12,8 @@ prepare_to_wait() clears the token, so the order "prepare, look at the condition
 return from schedule() promises nothing: look again.
 
 Tasks that only poll (sched_yield() in a circle) would freeze virtual time; after SPIN_ROUNDS such rounds it creeps
-forward.
+forward.  Who polls without a wait calls cond_resched(): where nobody else has anything to do at this instant, giving way
+would be a round of the loop for nothing.
 """
 from __future__ import annotations
 
@@ -42,6 +43,9 @@ SIGNAL_CHECK: Final = 0x3FFF  # look for a signal of the real machine every so m
 NOTHING: Final = compile('None', 'linnet', 'eval')
 
 SPIN_ROUNDS: Final = 1000  # rounds in which tasks only polled before virtual time creeps
+CALM_LOOKS: Final = 4  # so often a task need not give way in one turn where nobody waits for it: more would be spinning
+SPIN_ANSWERS: Final = 100  # answers that a task gets from poll and epoll at one instant before it gives way at each
+CLOCK_LOOKS: Final = 0x3F  # looks at the clock between which a task does not give way: long before time creeps
 
 
 class Deadlock(Exception):
@@ -81,6 +85,9 @@ class Task:
         self.exception: BaseException | None = None  # what fn raised
         self.waiters: list[Task] = []  # tasks in join()
         self.pending_signals: i64 = 0  # bit n-1 for signal n
+        self.nr_looks: i64 = 0  # at the clock
+        self.nr_answers: i64 = 0  # of poll and epoll, at the instant answered_at
+        self.answered_at: i64 = -1
         self.greenlet: greenlet | None = None
         self.timer = TaskTimer(self, sched.clock)
         self._run_next: Task | None = None
@@ -164,6 +171,7 @@ class Scheduler:
         self._until_done = False
         self._spin: i64 = 0  # rounds on end in which tasks only polled, and when they began
         self._spin_start: i64 = 0
+        self._calm: i64 = 0  # see cond_resched()
         self._nr_fired: i64 = 0
         self._works: deque[Work] = deque()
         self._fds: dict[int, FdEvent] = {}
@@ -221,6 +229,7 @@ class Scheduler:
         hook = self.hook
         self.nr_switches += 1
         task._parked = False
+        self._calm = 0
         self.current = task
         if hook is None:
             glet.switch()
@@ -648,6 +657,53 @@ def sched_yield(sched: Scheduler) -> None:
     task._woken = False
     sched._enqueue(task)
     _switch_to_hub(sched, task)
+
+
+def need_resched(sched: Scheduler) -> bool:
+    """True if the loop has anything to do at this instant beside the current task; in real time it always may.
+
+    Linux: include/linux/sched.h.  There the scheduler sets a flag, here the queues are looked at.
+    """
+    if sched._rq_head is not None or sched._stop != 0 or sched.cpu.pending != 0 or sched._works or sched._poll is not None:
+        return True
+    clock = sched.clock
+    return not clock.virtual or clock.next_expiry() <= clock.now
+
+
+def cond_resched(sched: Scheduler) -> bool:
+    """sched_yield(), unless nobody else has anything to do now; True if the task gave way.
+
+    One that comes again and again in one turn spins: it gives way all the same, so that time may creep.
+    Linux: include/linux/sched.h.
+    """
+    sched._calm += 1
+    if sched._calm <= CALM_LOOKS and not need_resched(sched):
+        return False
+    sched_yield(sched)
+    return True
+
+
+def note_answer(sched: Scheduler) -> None:
+    """poll or epoll has an answer for the current task: one that gets them on end, without time passing, gives way."""
+    task = sched.current
+    if task is None:
+        return
+    if task.answered_at != sched.clock.now:
+        task.answered_at = sched.clock.now
+        task.nr_answers = 0
+    task.nr_answers += 1
+    if task.nr_answers > SPIN_ANSWERS:
+        sched_yield(sched)
+
+
+def read_clock(sched: Scheduler) -> int:
+    """`now` for the current task's program, ns (Clock.read); one that does nothing but look at it gives way now and then."""
+    task = sched.current
+    if task is not None:
+        task.nr_looks += 1
+        if task.nr_looks & CLOCK_LOOKS == 0:
+            cond_resched(sched)
+    return sched.clock.read()
 
 
 def schedule_timeout(sched: Scheduler, timeout_ns: i64) -> i64:

@@ -37,7 +37,7 @@ from linnet.kernel.sched import (
     TASK_RUNNING,
     Scheduler,
     Task,
-    sched_yield,
+    cond_resched,
     schedule_timeout,
     set_current_state,
     signal_pending,
@@ -148,8 +148,7 @@ def do_poll(sched: Scheduler, files: FdTable, fds: list[PollFd], timeout_ns: i64
         asker = PollTable(0)
         asker.active = False
         ready = _poll_pass(files, fds, asker)
-        if ready == 0 and sched.current is not None:
-            sched_yield(sched)
+        if ready == 0 and sched.current is not None and cond_resched(sched):
             ready = _poll_pass(files, fds, asker)
         return ready
     pwq = poll_initwait(sched)

@@ -59,6 +59,7 @@ from linnet.kernel.eventpoll import EpollEvent, epoll_create1, epoll_ctl, epoll_
 from linnet.kernel.file import FD_CLOEXEC, O_APPEND, O_ASYNC, O_NONBLOCK, File, FileOperations, fput
 from linnet.kernel.pipe import get_pipe_info, pipe_get_size, pipe_set_size
 from linnet.kernel.pipe_fs_i import PipeInodeInfo, pipe_consume
+from linnet.kernel.sched import note_answer
 from linnet.kernel.select import PollFd, PollTable, do_poll, do_select
 from linnet.kernel.splice import SPLICE_F_MORE
 from linnet.net.core.sock_opts import sock_getsockopt, sock_setsockopt
@@ -834,9 +835,12 @@ def timeout_of(timeout: int | None) -> int:
 def sys_poll(current: Process, fds: list[tuple[int, int]], timeout: int | None) -> list[tuple[int, int]]:
     """poll(2): (fd, events) asked, (fd, revents) of those that are ready, [] when `timeout` ns are over.  Linux: fs/select.c."""
     pfds = [PollFd(fd, events) for fd, events in fds]
-    count = do_poll(current.net.world.sched, current.files, pfds, timeout_of(timeout))
+    sched = current.net.world.sched
+    count = do_poll(sched, current.files, pfds, timeout_of(timeout))
     if count < 0:
         fail(count)
+    if count > 0:
+        note_answer(sched)
     return [(pfd.fd, pfd.revents) for pfd in pfds if pfd.revents != 0]
 
 
@@ -844,9 +848,12 @@ def sys_select(
     current: Process, readfds: list[int], writefds: list[int], exceptfds: list[int], timeout: int | None,
 ) -> tuple[list[int], list[int], list[int]]:
     """select(2): the ready ones of each list.  Linux: fs/select.c."""
-    answer = do_select(current.net.world.sched, current.files, readfds, writefds, exceptfds, timeout_of(timeout))
+    sched = current.net.world.sched
+    answer = do_select(sched, current.files, readfds, writefds, exceptfds, timeout_of(timeout))
     if isinstance(answer, int):
         fail(answer)
+    if answer[0] or answer[1] or answer[2]:
+        note_answer(sched)
     return answer
 
 
@@ -867,7 +874,10 @@ def sys_epoll_ctl(current: Process, epfd: int, op: int, fd: int, events: int = 0
 
 def sys_epoll_wait(current: Process, epfd: int, maxevents: int, timeout: int | None) -> list[tuple[int, int]]:
     """epoll_wait(2): (data, events) of those that are ready, [] when `timeout` ns are over.  Linux: fs/eventpoll.c."""
-    answer = epoll_wait(current.net.world.sched, current.files, epfd, maxevents, timeout_of(timeout))
+    sched = current.net.world.sched
+    answer = epoll_wait(sched, current.files, epfd, maxevents, timeout_of(timeout))
     if isinstance(answer, int):
         fail(answer)
+    if answer:
+        note_answer(sched)
     return [(event.data, event.events) for event in answer]

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""time.* for simulated programs: the world's clock. Reading it over and over lets virtual time creep (kernel/clock.py: read)."""
+"""time.* for simulated programs: the world's clock. Reading it over and over lets virtual time creep (Clock.read)."""
 from __future__ import annotations
 
 import time as std
 from typing import Any
 
 from linnet.kernel.clock import ns_from_seconds
-from linnet.kernel.sched import Task, sched_yield, sleep_ns
+from linnet.kernel.sched import Task, read_clock, sleep_ns
 from linnet.program.runtime import current_program, current_task, running
 
 # Kept: the names are patched while a program runs.
@@ -15,7 +15,6 @@ real_localtime, real_gmtime, real_ctime, real_asctime, real_strftime = (
 real_clock_gettime_ns = std.clock_gettime_ns
 WALL = (std.CLOCK_REALTIME, std.CLOCK_TAI)
 STEADY = (std.CLOCK_MONOTONIC, std.CLOCK_MONOTONIC_RAW, std.CLOCK_BOOTTIME)
-LOOKS = 0x3F  # looks at the clock between which a program is not interrupted: long before time creeps
 
 
 def _task() -> Task:
@@ -45,12 +44,8 @@ def time_ns() -> int:
 
 
 def monotonic_ns() -> int:
-    """ns since the world's start. A program that does nothing but look at the clock lets the others run now and then."""
-    program = current_program()
-    program.looks += 1
-    if program.looks & LOOKS == 0:
-        sched_yield(program.world.sched)
-    return int(program.world.clock.read())
+    """ns since the world's start."""
+    return read_clock(_task().sched)
 
 
 def time() -> float:
@@ -62,11 +57,7 @@ def monotonic() -> float:
     """Seconds since the world's start. An event loop asks twice a round: no call more than needed."""
     task = running.task
     assert task is not None
-    program: Any = task.process
-    program.looks += 1
-    if program.looks & LOOKS == 0:
-        sched_yield(task.sched)
-    return int(task.sched.clock.read()) / 1e9
+    return read_clock(task.sched) / 1e9
 
 
 # -- what takes the present time where none is given

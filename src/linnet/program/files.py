@@ -27,7 +27,7 @@ def restarting(call: Callable[[], T]) -> T:
     while True:
         try:
             result = call()
-            current_program().world.clock.progress()
+            current_program().clock.progress()
             return result
         except InterruptedError:
             current_program().signals.run_handlers()

@@ -73,7 +73,10 @@ class Locals:
         if self.owner is None:
             self.table = thread_dict()
         table = self.table
-        found = {key: table.pop(key) for key in [k for k in table if type(k) is str and k.startswith(PREFIX)]}
+        found = {}
+        for key in list(table):
+            if type(key) is str and key.startswith(PREFIX):
+                found[key] = table.pop(key)
         if found:
             self.kept[self.owner] = found
         else:

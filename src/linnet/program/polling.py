@@ -16,11 +16,9 @@ from typing import Any, SupportsFloat
 
 from linnet.kernel.clock import ns_from_seconds
 from linnet.kernel.poll import POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI
-from linnet.kernel.sched import sched_yield
 from linnet.net import socket as sys
 from linnet.program.runtime import FIRST_FD, Program, current_program
 
-SPINS = 100  # answers at one instant before a program yields
 MACHINE_SLICE = 20_000_000  # ns between two looks at the machine's descriptors, in real time
 real_poll = std.poll  # kept: the name is patched
 EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD = 1, 2, 3
@@ -74,9 +72,8 @@ def poll(program: Program, wanted: list[tuple[int, int]], timeout: int | None) -
     A descriptor of the machine is looked at once, at the beginning: no wait in virtual time is for the machine. In real time it
     is looked at every MACHINE_SLICE.
     """
-    clock = program.world.clock
-    before = int(clock.now)
-    deadline = None if timeout is None else before + timeout
+    clock = program.clock
+    deadline = None if timeout is None else int(clock.now) + timeout
     machine = [pair for pair in wanted if pair[0] < FIRST_FD]
     if machine:
         wanted = [pair for pair in wanted if pair[0] >= FIRST_FD]
@@ -93,9 +90,7 @@ def poll(program: Program, wanted: list[tuple[int, int]], timeout: int | None) -
             program.signals.run_handlers()
             continue
         if ready or clock.virtual or not machine or (deadline is not None and clock.now >= deadline):
-            break
-    note_poll(program, before)
-    return ready
+            return ready
 
 
 def _poll_machine(wanted: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -103,16 +98,6 @@ def _poll_machine(wanted: list[tuple[int, int]]) -> list[tuple[int, int]]:
     for fd, events in wanted:
         poller.register(fd, events)
     return poller.poll(0)
-
-
-def note_poll(program: Program, before: int) -> None:
-    """A program that only ever polls would never let another run: from the SPINS-th answer at one instant on it yields."""
-    if program.world.clock.now != before or program.poll_at != before:
-        program.poll_at, program.polls = int(program.world.clock.now), 0
-        return
-    program.polls += 1
-    if program.polls > SPINS:
-        sched_yield(program.world.sched)
 
 
 def new_poll() -> SimPoll:
@@ -240,14 +225,13 @@ class SimEpoll:
             maxevents = 1023
         elif maxevents <= 0:
             raise ValueError(f'maxevents must be greater than 0, got {maxevents}')
+        program = self._program
         ns = _timeout_ns(timeout)
-        before = int(self._program.world.clock.now)
-        deadline = None if ns is None else before + ns
+        deadline = int(program.clock.now) + ns if ns else 0
         while True:
             try:
-                ready = sys.sys_epoll_wait(self._program, self._epfd, maxevents, ns)
-                note_poll(self._program, before)
-                return [(int(data), int(events)) for data, events in ready]
+                return sys.sys_epoll_wait(program, self._epfd, maxevents, ns)
             except InterruptedError:
-                self._program.signals.run_handlers()
-            ns = None if deadline is None else max(0, deadline - int(self._program.world.clock.now))
+                program.signals.run_handlers()
+            if ns:
+                ns = max(0, deadline - int(program.clock.now))

@@ -109,6 +109,7 @@ class Program(Process):
         self.files = FdTable(FIRST_FD)
         self.runtime = runtime
         self.world = runtime.world
+        self.clock = runtime.world.clock
         self.argv = argv
         self.stdout: TextIO | None = None
         self.stderr: TextIO | None = None
@@ -126,9 +127,6 @@ class Program(Process):
         self.main_thread: threading.Thread = MainThread()
         self.signals = Signals(runtime.world.clock, self._end, self._wake)
         self.default_timeout: float | None = None  # of its sockets: socket.setdefaulttimeout()
-        self.poll_at = -1  # when it polled last (ns), and how often it did at that instant
-        self.polls = 0
-        self.looks = 0  # at the clock
         self.check = True
         self.silent = False  # it is being ended: what its threads say of that goes nowhere
 
@@ -188,13 +186,12 @@ class TaskState:
 
     def __init__(self) -> None:
         self.running_loop: Any = None
-        self.asyncgen_hooks: tuple[Any, Any] = (None, None)
+        self.asyncgen_hooks: tuple[Any, ...] = (None, None)
 
     def take(self) -> None:
         """Save what the interpreter has now."""
         self.running_loop = _get_running_loop()
-        hooks = sys.get_asyncgen_hooks()
-        self.asyncgen_hooks = (hooks.firstiter, hooks.finalizer)
+        self.asyncgen_hooks = sys.get_asyncgen_hooks()
 
     def put(self) -> None:
         """Give the interpreter what was saved."""
@@ -210,6 +207,7 @@ class Runtime(SwitchHook):
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.clock = world.clock
         self.programs: list[Program] = []
         self.names = HostTable()
         self.hostnames: dict[Net, str] = {}  # of hosts whose programs called sethostname()
@@ -222,6 +220,7 @@ class Runtime(SwitchHook):
         self.real_environ = os.environ
         self.real_path = sys.path
         self.view: Program | None = None  # whose `sys` is in place
+        self.entered: Task | None = None  # whose state all of this is; None: to be looked at
         self.first_ident = FIRST_FD + (next(worlds) << 32)
         self.shared_output = False  # programs without an output of their own use what sys.stdout is at the moment (see _show)
         self.awaited: Program | None = None  # its end ends the run
@@ -375,6 +374,15 @@ class Runtime(SwitchHook):
 
     def enter(self, task: Task) -> None:
         """The scheduler is about to run task."""
+        if task is not self.entered:
+            self._exchange(task)
+        if not task.daemon:
+            self.last_run = int(self.clock.now)
+        running.task = task
+        running.thread = _get_ident()
+
+    def _exchange(self, task: Task) -> None:
+        """Another task's turn: put its interpreter state in place of what the one before had."""
         state = self.states.get(task.pid, self.outside)
         if state is not self.shown:
             self.shown.take()
@@ -385,10 +393,7 @@ class Runtime(SwitchHook):
         program = task.process
         if program is not self.view:
             self._show(program if isinstance(program, Program) else None)
-        if not task.daemon:
-            self.last_run = int(task.sched.clock.now)
-        running.task = task
-        running.thread = _get_ident()
+        self.entered = task
 
     def leave(self, task: Task) -> None:
         """task gave the processor back. What it saw of `sys` and of asyncio stays until another program runs, or restore()."""
@@ -400,6 +405,7 @@ class Runtime(SwitchHook):
         a fixture that outlives the world is made so.
         """
         task, program = running.task, self.view
+        self.entered = None
         self._show(None)
         running.task = None
         try:
@@ -407,9 +413,11 @@ class Runtime(SwitchHook):
         finally:
             running.task = task
             self._show(program)
+            self.entered = task
 
     def restore(self) -> None:
         """The world stands still: `sys` and asyncio are again as their owner left them."""
+        self.entered = None
         self._show(None)
         if self.shown is not self.outside:
             self.shown.take()

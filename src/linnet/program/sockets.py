@@ -218,27 +218,26 @@ class SimSocket(std.socket):
         """The world's time (ns) at which a call that starts now is out of time."""
         if not self._timeout:
             return None
-        return int(self._program.world.clock.now) + ns_from_seconds(self._timeout)
+        return int(self._program.clock.now) + ns_from_seconds(self._timeout)
 
-    def _call(self, events: int, call: Callable[[], T], deadline: int | None = None) -> T:
-        """Make a call; with a time-out, wait for `events` whenever it would block."""
-        if deadline is None:
-            deadline = self._deadline()
+    def _call(self, deadline: int | None, events: int, call: Callable[..., T], *args: Any) -> T:
+        """call(program, descriptor, *args); with a time-out, wait for `events` whenever it would block, until `deadline`."""
+        program = self._program
         while True:
             try:
-                result = call()
-                self._program.world.clock.progress()
+                result = call(program, self._fd, *args)
+                program.clock.progress()
                 return result
             except BlockingIOError:
                 if not self._timeout or deadline is None:
                     raise
             except InterruptedError:
-                self._program.signals.run_handlers()
+                program.signals.run_handlers()
                 continue
             self._wait(events, deadline)
 
     def _wait(self, events: int, deadline: int) -> None:
-        left = deadline - int(self._program.world.clock.now)
+        left = deadline - int(self._program.clock.now)
         if left <= 0 or not polling.poll(self._program, [(self._fd, events)], left):
             raise TimeoutError('timed out')
 
@@ -285,7 +284,7 @@ class SimSocket(std.socket):
     def accept(self) -> tuple[SimSocket, Address]:
         """The next connection and its peer."""
         self._check_open()
-        fd, peer = self._call(POLLIN, lambda: sys.sys_accept4(self._program, self._fd, std.SOCK_CLOEXEC))
+        fd, peer = self._call(self._deadline(), POLLIN, sys.sys_accept4, std.SOCK_CLOEXEC)
         sock = SimSocket.__new__(SimSocket)
         sock._program = self._program
         sock._io_refs, sock._closed = 0, False
@@ -347,8 +346,7 @@ class SimSocket(std.socket):
 
     def send(self, data: Any, flags: int = 0) -> int:
         """Send what fits; returns how much."""
-        raw = _bytes(data)
-        return self._call(POLLOUT, lambda: sys.sys_sendto(self._program, self._fd, raw, flags, None))
+        return self._call(self._deadline(), POLLOUT, sys.sys_sendto, _bytes(data), flags, None)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send everything, or raise."""
@@ -356,9 +354,7 @@ class SimSocket(std.socket):
         deadline = self._deadline()
         sent = 0
         while sent < len(raw):
-            rest = raw if sent == 0 else raw[sent:]
-            sent += self._call(POLLOUT, lambda rest=rest: sys.sys_sendto(  # type: ignore[misc]
-                self._program, self._fd, rest, flags, None), deadline)
+            sent += self._call(deadline, POLLOUT, sys.sys_sendto, raw if sent == 0 else raw[sent:], flags, None)
 
     def sendto(self, data: Any, *args: Any) -> int:
         """sendto(data, address) or sendto(data, flags, address)."""
@@ -367,33 +363,32 @@ class SimSocket(std.socket):
         raw = _bytes(data)
         flags, address = (0, args[0]) if len(args) == 1 else (c_int(args[0]), args[1])
         target = to_sockaddr(self._family, address, 'sendto')
-        return self._call(POLLOUT, lambda: sys.sys_sendto(self._program, self._fd, raw, flags, target))
+        return self._call(self._deadline(), POLLOUT, sys.sys_sendto, raw, flags, target)
 
     def sendmsg(self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Address = None) -> int:
         """Send the buffers as one message, with control messages (level, type, bytes)."""
         raw = b''.join([_bytes(b) for b in buffers])
         target = None if address is None else to_sockaddr(self._family, address, 'sendmsg')
         control = [_cmsg(item) for item in ancdata]
-        flags = c_int(flags)
 
-        def call() -> int:
+        def call(program: Program, fd: int, flags: int) -> int:
             msg = Msghdr(raw)
             msg.msg_name = target
             msg.msg_control = control
-            return sys.sys_sendmsg(self._program, self._fd, msg, flags)
-        return self._call(POLLOUT, call)
+            return sys.sys_sendmsg(program, fd, msg, flags)
+        return self._call(self._deadline(), POLLOUT, call, c_int(flags))
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """Up to bufsize bytes; b'' at the end of the stream."""
         if bufsize < 0:
             raise ValueError('negative buffersize in recv')
-        return self._call(POLLIN, lambda: sys.sys_recvfrom(self._program, self._fd, bufsize, flags))[0]
+        return self._call(self._deadline(), POLLIN, sys.sys_recvfrom, bufsize, flags)[0]
 
     def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Address]:
         """As recv, with the sender's address."""
         if bufsize < 0:
             raise ValueError('negative buffersize in recvfrom')
-        data, peer = self._call(POLLIN, lambda: sys.sys_recvfrom(self._program, self._fd, bufsize, flags))
+        data, peer = self._call(self._deadline(), POLLIN, sys.sys_recvfrom, bufsize, flags)
         return data, from_sockaddr(peer)
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
@@ -407,8 +402,7 @@ class SimSocket(std.socket):
             raise ValueError('negative buffersize in recv_into')
         if nbytes > len(view):
             raise ValueError('buffer too small for requested bytes')
-        want = nbytes or len(view)
-        data, peer = self._call(POLLIN, lambda: sys.sys_recvfrom(self._program, self._fd, want, flags))
+        data, peer = self._call(self._deadline(), POLLIN, sys.sys_recvfrom, nbytes or len(view), flags)
         view[:len(data)] = data
         return len(data), from_sockaddr(peer)
 
@@ -420,11 +414,11 @@ class SimSocket(std.socket):
         if ancbufsize < 0:
             raise ValueError('invalid ancillary data buffer length')
 
-        def call() -> Msghdr:
+        def call(program: Program, fd: int) -> Msghdr:
             msg = Msghdr()
-            sys.sys_recvmsg(self._program, self._fd, msg, bufsize, flags)
+            sys.sys_recvmsg(program, fd, msg, bufsize, flags)
             return msg
-        msg = self._call(POLLIN, call)
+        msg = self._call(self._deadline(), POLLIN, call)
         control = []
         for cmsg in msg.msg_control:
             if std.CMSG_LEN(len(cmsg.data)) > ancbufsize:

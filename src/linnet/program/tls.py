@@ -120,7 +120,7 @@ class TlsObject:
         """Read the next piece of a record; False where a non-blocking socket has nothing."""
         want = self._body or HEADER - len(self._header)
         try:
-            data: bytes = sock._call(POLLIN, lambda: sys.sys_recvfrom(sock._program, sock._fd, want, 0), deadline)[0]
+            data: bytes = sock._call(deadline, POLLIN, sys.sys_recvfrom, want, 0)[0]
         except BlockingIOError:
             return False
         except TimeoutError as exc:
@@ -148,8 +148,7 @@ class TlsObject:
             while self._unsent:
                 self._unit = self._unit or self._first_write()
                 record = bytes(self._unsent[:self._unit])
-                sent = sock._call(POLLOUT, lambda: sys.sys_sendto(
-                    sock._program, sock._fd, record, 0, None), deadline)  # noqa: B023  # called at once
+                sent = sock._call(deadline, POLLOUT, sys.sys_sendto, record, 0, None)
                 del self._unsent[:sent]
                 self._unit -= sent
         except BlockingIOError:

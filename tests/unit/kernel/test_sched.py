@@ -10,7 +10,10 @@ from greenlet import GreenletExit
 
 from linnet.kernel.clock import NSEC_PER_MSEC, NSEC_PER_SEC, Clock, RealClock, VirtualClock
 from linnet.kernel.sched import (
+    CALM_LOOKS,
+    CLOCK_LOOKS,
     MAX_SCHEDULE_TIMEOUT,
+    SPIN_ANSWERS,
     TASK_DEAD,
     TASK_RUNNING,
     TASK_UNINTERRUPTIBLE,
@@ -20,7 +23,11 @@ from linnet.kernel.sched import (
     SwitchHook,
     Task,
     Work,
+    cond_resched,
     join,
+    need_resched,
+    note_answer,
+    read_clock,
     sched_yield,
     schedule,
     schedule_timeout,
@@ -52,7 +59,7 @@ class Job(Work):
 
 
 def make(clock: Clock | None = None) -> Scheduler:
-    return Scheduler(clock or VirtualClock(), Cpu())
+    return Scheduler(VirtualClock() if clock is None else clock, Cpu())  # an empty clock is falsy
 
 
 def at(s: Scheduler, when: int, fn: Callable[[], object]) -> Call:
@@ -508,6 +515,122 @@ def test_pollers_do_not_freeze_virtual_time() -> None:
     s.spawn(watcher, 'watcher')
     s.run()
     assert deadline <= s.clock.now < deadline + NSEC_PER_SEC // 20
+
+
+def test_a_task_gives_way_where_others_have_something_to_do() -> None:
+    s = make()
+    log: list[str] = []
+
+    class Action(SoftirqAction):
+        def action(self, cpu: Cpu) -> None:
+            log.append('softirq')
+
+    open_softirq(s.cpu, NET_RX_SOFTIRQ, Action())
+    causes: dict[str, Callable[[], object]] = {
+        'task': lambda: s.spawn(lambda: log.append('task'), 'other'),
+        'work': lambda: s.call_soon(Job(lambda: log.append('work'))),
+        'timer': lambda: at(s, int(s.clock.now), lambda: log.append('timer')),
+        'softirq': lambda: raise_softirq(s.cpu, NET_RX_SOFTIRQ),
+    }
+
+    def body() -> None:
+        at(s, int(s.clock.now) + 1, lambda: log.append('later'))
+        for name, cause in causes.items():
+            assert not need_resched(s) and not cond_resched(s)
+            cause()
+            assert need_resched(s) and cond_resched(s)
+            assert log == [name]
+            log.clear()
+
+    s.spawn(body, 'body')
+    s.run()
+    assert log == ['later']
+
+
+def test_a_task_that_looks_on_end_gives_way_and_lets_time_creep() -> None:
+    s = make()
+    done: list[int] = []
+    gave_way: list[bool] = []
+
+    def poller() -> None:
+        while not done:
+            gave_way.append(cond_resched(s))
+
+    s.spawn(poller, 'poller')
+    at(s, NSEC_PER_SEC, lambda: done.append(int(s.clock.now)))
+    s.run()
+    assert done == [NSEC_PER_SEC]
+    assert gave_way[:CALM_LOOKS + 2] == [*[False] * CALM_LOOKS, True, False]
+
+
+def test_in_real_time_a_task_always_gives_way() -> None:
+    s = make(RealClock())
+    seen: list[bool] = []
+    s.spawn(lambda: seen.append(cond_resched(s)), 'task')
+    s.run_until_done()
+    s.close()
+    assert seen == [True]
+
+
+def test_stopping_is_something_to_do() -> None:
+    s = make()
+    seen: list[str] = []
+
+    def body() -> None:
+        s.stop()
+        seen.append('stopped')
+        cond_resched(s)
+        seen.append('goes on')
+
+    s.spawn(body, 'body')
+    s.run()
+    assert seen == ['stopped']
+    s.run()
+    assert seen == ['stopped', 'goes on']
+
+
+def test_answers_on_end_at_one_instant_let_others_run() -> None:
+    s = make()
+    answers = {'busy': 0, 'sleeper': 0}
+    first: list[int] = []
+
+    def busy() -> None:
+        while not first:
+            answers['busy'] += 1
+            note_answer(s)
+
+    def sleeper() -> None:
+        for _ in range(3 * SPIN_ANSWERS):
+            answers['sleeper'] += 1
+            switches = s.nr_switches
+            note_answer(s)
+            assert s.nr_switches == switches  # each at an instant of its own
+            sleep_ns(s, 1)
+
+    s.spawn(busy, 'busy')
+    s.spawn(lambda: first.append(answers['busy']), 'other')
+    s.run()
+    assert first == [SPIN_ANSWERS + 1]
+    s.spawn(sleeper, 'sleeper')
+    s.run()
+    assert answers['sleeper'] == 3 * SPIN_ANSWERS
+    note_answer(s)  # outside of a task there is nobody to give way
+
+
+def test_who_reads_the_clock_on_end_lets_others_run() -> None:
+    s = make()
+    looks: list[int] = []
+    others: list[int] = []
+
+    def watcher() -> None:
+        while not others:
+            looks.append(read_clock(s))
+
+    s.spawn(watcher, 'watcher')
+    s.spawn(lambda: others.append(len(looks)), 'other')
+    s.run()
+    assert others == [CLOCK_LOOKS] and set(looks) == {0}
+    assert read_clock(s) == s.clock.now
 
 
 def test_tasks_that_wake_each_other_do_not_move_the_clock() -> None:
