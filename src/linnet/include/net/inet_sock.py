@@ -80,6 +80,8 @@ class UdpSock(InetSock):
         self.gso_size: i64 = 0
         self.gro_enabled: bool = False
         self.encap_type: i64 = 0
+        self.no_check6_tx: bool = False  # UDP_NO_CHECK6_TX
+        self.no_check6_rx: bool = False
         self.forward_deficit: i64 = 0
 
 
@@ -89,6 +91,16 @@ class RawSock(InetSock):
     def __init__(self) -> None:
         super().__init__()
         self.filter: i64 = 0
+
+
+class Raw6Sock(InetSock):
+    """Linux: struct raw6_sock (include/linux/ipv6.h). filter has a bit for each ICMPv6 type that is not wanted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.checksum: bool = False  # IPV6_CHECKSUM: the transport's checksum is computed, and verified, here
+        self.offset: i64 = 0  # where in the transport header it stands
+        self.filter: int = 0
 
 
 def inet_sk(sk: Sock) -> InetSock:
@@ -124,4 +136,10 @@ def udp_sk(sk: Sock) -> UdpSock:
 def raw_sk(sk: Sock) -> RawSock:
     """Linux: include/net/raw.h."""
     assert isinstance(sk, RawSock)
+    return sk
+
+
+def raw6_sk(sk: Sock) -> Raw6Sock:
+    """Linux: include/linux/ipv6.h."""
+    assert isinstance(sk, Raw6Sock)
     return sk

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64
 
+from linnet.include.linux.netdevice import IFF_LOOPBACK
+from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.dst import DstEntry, DstInput, DstOutput
 from linnet.include.net.ip_fib import RT_SCOPE_UNIVERSE, RT_TABLE_MAIN, RTN_UNICAST, RTPROT_BOOT
 
@@ -165,6 +167,20 @@ class Rt6Info(DstEntry):
             advmss = low
         # an MSS of that size would mean "any" (RFC 2675): jumbograms are not sent
         return advmss if advmss <= 65535 - 60 else 65535
+
+
+def inet6_iif(skb: SkBuff) -> i64:
+    """The interface index that a packet counts as received on; sent to oneself, that of the address is it.
+
+    Linux: include/linux/ipv6.h.
+    """
+    dev = skb.dev
+    rt = skb.dst
+    if isinstance(rt, Rt6Info) and (dev is None or (dev.flags & IFF_LOOPBACK) != 0):
+        idev = rt.rt6i_idev
+        if idev is not None:
+            return idev.dev.ifindex
+    return dev.ifindex if dev is not None else skb.skb_iif
 
 
 def rt6_nexthop(rt: Rt6Info, daddr: int) -> int:

@@ -14,6 +14,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from linnet.include.linux.icmp import SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_LOCAL, SO_EE_ORIGIN_TIMESTAMPING, SO_EE_ORIGIN_ZEROCOPY
+from linnet.include.linux.in6 import IPV6_PKTINFO, in6_read
 from linnet.include.linux.inet import (
     IP_ADD_MEMBERSHIP,
     IP_BIND_ADDRESS_NO_PORT,
@@ -46,6 +47,7 @@ from linnet.include.linux.sched import CAP_NET_ADMIN, CAP_NET_RAW
 from linnet.include.linux.skbuff import SkBuff, __skb_dequeue, __skb_pull, skb_headlen, skb_peek
 from linnet.include.linux.socket import (
     AF_INET,
+    AF_INET6,
     MSG_ERRQUEUE,
     MSG_TRUNC,
     SO_MARK,
@@ -54,6 +56,7 @@ from linnet.include.linux.socket import (
     SOCK_RAW,
     SOCK_STREAM,
     SOL_IP,
+    SOL_IPV6,
     SOL_SOCKET,
     Cmsg,
     Msghdr,
@@ -69,6 +72,7 @@ from linnet.include.net.inet_sock import (
     InetSock,
 )
 from linnet.include.net.ip import IpcmCookie
+from linnet.include.net.ipv6 import ipv6_addr_v4mapped, ipv6_mapped_v4
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.sock import OptResult, Sock, sock_net
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_LISTEN
@@ -264,10 +268,29 @@ def sock_cmsg_send(sk: Sock, cmsg: Cmsg, ipc: IpcmCookie) -> int:
     return -EINVAL
 
 
+def ip_cmsg_send_pktinfo6(data: bytes, ipc: IpcmCookie) -> int:
+    """IPV6_PKTINFO with a mapped address, of a socket of AF_INET6 that sends IPv4.  Linux: in ip_cmsg_send (allow_ipv6)."""
+    if len(data) < 20:
+        return -EINVAL
+    addr = in6_read(data, 0)
+    if not ipv6_addr_v4mapped(addr):
+        return -EINVAL
+    ifindex = struct.unpack_from('<i', data, 16)[0]
+    if ifindex:
+        ipc.oif = ifindex
+    ipc.addr = ipv6_mapped_v4(addr)
+    return 0
+
+
 def ip_cmsg_send(sk: InetSock, msg: Msghdr, ipc: IpcmCookie) -> int:
     """Read the control messages of a message to send into ipc: 0 or -EINVAL.  Linux: net/ipv4/ip_sockglue.c."""
     for cmsg in msg.msg_control:
         data = cmsg.data
+        if cmsg.cmsg_level == SOL_IPV6 and cmsg.cmsg_type == IPV6_PKTINFO and sk.sk_family == AF_INET6:
+            err = ip_cmsg_send_pktinfo6(data, ipc)
+            if err != 0:
+                return err
+            continue
         if cmsg.cmsg_level == SOL_SOCKET:
             err = sock_cmsg_send(sk, cmsg, ipc)
             if err != 0:

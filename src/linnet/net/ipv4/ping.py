@@ -3,7 +3,8 @@
 
 The program writes an ICMP echo request, header included; the socket's port is its identifier, which is put into the
 header, and the checksum is computed here. Replies with that identifier come back from the ICMP header on.
-net.ipv4.ping_group_range says which groups may. Net.ipv4.ping_table holds the sockets by identifier.
+net.ipv4.ping_group_range says which groups may. Net.ipv4.ping_table holds the sockets of both families by identifier: an
+identifier is one of both (net/ipv6/ping.py has what differs for ICMPv6).
 """
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from linnet.include.linux.inet import IP_PMTUDISC_DONT, IPPROTO_ICMP
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.linux.socket import (
     AF_INET,
+    AF_INET6,
     AF_UNSPEC,
     MSG_CONFIRM,
     MSG_ERRQUEUE,
@@ -65,7 +67,7 @@ from linnet.net.ipv4.icmp import icmp_err_convert
 from linnet.net.ipv4.ip_sockglue import ip_cmsg_recv, ip_getsockopt, ip_icmp_error, ip_recv_error, ip_setsockopt
 from linnet.net.ipv4.raw import datagram_append, datagram_route
 from linnet.net.ipv4.route import ipv4_sk_redirect, ipv4_sk_update_pmtu
-from linnet.net.ipv4.udp import __udp_disconnect, dst_confirm_neigh
+from linnet.net.ipv4.udp import __udp_disconnect, dst_confirm_neigh, inet_reset_saddr
 from linnet.net.ipv4.udp_rcv import (
     ICMP_DEST_UNREACH,
     ICMP_FRAG_NEEDED,
@@ -93,8 +95,8 @@ class PingSockCache(KmemCache):
 class PingProt(Proto):
     """Linux: ping_prot."""
 
-    def __init__(self, slab: KmemCache) -> None:
-        super().__init__('PING', slab)
+    def __init__(self, slab: KmemCache, name: str = 'PING') -> None:
+        super().__init__(name, slab)
 
     def init(self, sk: Sock) -> int:
         """See ping_init_sock."""
@@ -226,9 +228,11 @@ def ping_unhash(sk: Sock) -> None:
 
 
 def ping_lookup(net: Net, skb: SkBuff, ident: i64) -> Sock | None:
-    """The socket of an identifier, for a message to skb.daddr.  Linux: net/ipv4/ping.c."""
+    """The socket of an identifier, for an IPv4 message to skb.daddr.  Linux: net/ipv4/ping.c."""
     dif = udp_skb_iif(skb)
     for sk in net.ipv4.ping_table.get(int(ident), []):
+        if sk.sk_family != AF_INET:
+            continue
         if sk.sk_rcv_saddr != 0 and sk.sk_rcv_saddr != skb.daddr:
             continue
         if sk.sk_bound_dev_if != 0 and sk.sk_bound_dev_if != dif:
@@ -262,21 +266,27 @@ def ping_bind(sk: Sock, uaddr: Sockaddr) -> int:
     if err == 0:
         inet.sk_rcv_saddr = uaddr.sin_addr
         inet.inet_saddr = uaddr.sin_addr
-        if ping_get_port(sk, uaddr.sin_port) != 0:
-            inet.sk_rcv_saddr = 0
-            inet.inet_saddr = 0
-            err = -EADDRINUSE
-    if err == 0:
-        if inet.sk_rcv_saddr != 0:
-            sk.sk_userlocks |= SOCK_BINDADDR_LOCK
-        if uaddr.sin_port != 0:
-            sk.sk_userlocks |= SOCK_BINDPORT_LOCK
-        inet.inet_sport = sk.sk_num
-        inet.sk_daddr = 0
-        inet.sk_dport = 0
-        sk_dst_reset(sk)
+        err = ping_bind_ident(inet, uaddr.sin_port, uaddr.sin_addr != 0)
     release_sock(sk)
     return err
+
+
+def ping_bind_ident(inet: InetSock, ident: i64, has_addr: bool) -> int:
+    """The second half of a bind: the identifier. The address is given back where there is none. 0 or -EADDRINUSE."""
+    if ping_get_port(inet, ident) != 0:
+        inet_reset_saddr(inet)
+        return -EADDRINUSE
+    if has_addr:
+        inet.sk_userlocks |= SOCK_BINDADDR_LOCK
+    if ident != 0:
+        inet.sk_userlocks |= SOCK_BINDPORT_LOCK
+    inet.inet_sport = inet.sk_num
+    inet.sk_daddr = 0
+    inet.sk_dport = 0
+    if inet.sk_family == AF_INET6:
+        inet.sk_v6_daddr = 0
+    sk_dst_reset(inet)
+    return 0
 
 
 def ping_disconnect(sk: Sock, flags: int) -> int:
@@ -296,15 +306,23 @@ def ping_supported(type: i64, code: i64) -> bool:
     return type == ICMP_ECHO and code == 0
 
 
-def ping_v4_sendmsg(sk: Sock, msg: Msghdr, length: int) -> int:
-    """Send an echo request. Bytes, or a negative errno.  Linux: net/ipv4/ping.c, with ping_common_sendmsg."""
-    inet = inet_sk(sk)
+def ping_common_sendmsg(msg: Msghdr, length: int) -> int:
+    """What may not be sent by a ping socket of either family: 0 or a negative errno.  Linux: net/ipv4/ping.c."""
     if length > 0xFFFF:
         return -EMSGSIZE
     if length < ICMP_HLEN:
         return -EINVAL
     if (msg.msg_flags & MSG_OOB) != 0:
         return -EOPNOTSUPP
+    return 0
+
+
+def ping_v4_sendmsg(sk: Sock, msg: Msghdr, length: int) -> int:
+    """Send an echo request. Bytes, or a negative errno.  Linux: net/ipv4/ping.c, with ping_common_sendmsg."""
+    inet = inet_sk(sk)
+    err = ping_common_sendmsg(msg, length)
+    if err != 0:
+        return err
     data = msg.data[msg.offset:msg.offset + length]
     if not ping_supported(i64(data[0]), i64(data[1])):
         return -EINVAL
@@ -336,7 +354,7 @@ def ping_fill(data: bytes, ident: i64) -> bytes:
 
 
 def ping_recvmsg(sk: Sock, msg: Msghdr, length: int, nonblock: bool, flags: int) -> int:
-    """Receive one reply from its ICMP header on.  Linux: net/ipv4/ping.c."""
+    """Receive one reply from its ICMP header on.  Linux: net/ipv4/ping.c, which serves ICMPv6 too."""
     if (flags & MSG_OOB) != 0:
         return -EOPNOTSUPP
     if (flags & MSG_ERRQUEUE) != 0:

@@ -18,6 +18,7 @@ from linnet.include.linux.netfilter import NF_INET_LOCAL_OUT, NFPROTO_IPV4, nf_h
 from linnet.include.linux.skbuff import CHECKSUM_NONE, SkBuff
 from linnet.include.linux.socket import (
     AF_INET,
+    AF_INET6,
     AF_UNSPEC,
     MSG_CONFIRM,
     MSG_DONTROUTE,
@@ -119,8 +120,8 @@ class RawSockCache(KmemCache):
 class RawProt(Proto):
     """Linux: raw_prot."""
 
-    def __init__(self, slab: KmemCache) -> None:
-        super().__init__('RAW', slab)
+    def __init__(self, slab: KmemCache, name: str = 'RAW') -> None:
+        super().__init__(name, slab)
 
     def close(self, sk: Sock, timeout: i64) -> None:
         """See raw_close."""
@@ -203,10 +204,16 @@ def raw_init(net: Net) -> None:
 
 # ------------------------------------------------------------------------------------------------------------ the table
 
+def raw_hash(sk: Sock) -> dict[int, list[Sock]]:
+    """The table of sk's family.  Linux: sk->sk_prot->h.raw_hash."""
+    net = sock_net(sk)
+    return net.ipv6.raw_v6_hash if sk.sk_family == AF_INET6 else net.ipv4.raw_v4_hash
+
+
 def raw_hash_sk(sk: Sock) -> int:
     """Enter sk under its protocol.  Linux: net/ipv4/raw.c."""
     if not sk.sk_hashed:
-        sock_net(sk).ipv4.raw_v4_hash.setdefault(int(sk.sk_num), []).append(sk)
+        raw_hash(sk).setdefault(int(sk.sk_num), []).append(sk)
         sk.sk_hashed = True
         sk.sk_refcnt += 1
     return 0
@@ -215,7 +222,7 @@ def raw_hash_sk(sk: Sock) -> int:
 def raw_unhash_sk(sk: Sock) -> None:
     """Linux: net/ipv4/raw.c."""
     if sk.sk_hashed:
-        table = sock_net(sk).ipv4.raw_v4_hash
+        table = raw_hash(sk)
         chain = table[int(sk.sk_num)]
         chain.remove(sk)
         if not chain:
@@ -570,14 +577,10 @@ def raw_bind(sk: Sock, uaddr: Sockaddr) -> int:
 def raw_disconnect(sk: Sock, flags: int) -> int:
     """Linux: net/ipv4/udp.c (raw_prot uses __udp_disconnect).
 
-    A raw socket's protocol number is its port, so it stays in the table.
+    A raw socket's protocol number is a port that the program did not fix: the socket receives nothing any more, as was seen on
+    Linux 6.18.
     """
-    num = sk.sk_num
-    __udp_disconnect(sk, flags)
-    if not sk.sk_hashed:
-        sk.sk_num = num
-        raw_hash_sk(sk)
-    return 0
+    return __udp_disconnect(sk, flags)
 
 
 def raw_close(sk: Sock) -> None:

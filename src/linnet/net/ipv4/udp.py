@@ -26,6 +26,7 @@ from linnet.include.linux.skbuff import (
 )
 from linnet.include.linux.socket import (
     AF_INET,
+    AF_INET6,
     AF_UNSPEC,
     MSG_CONFIRM,
     MSG_DONTROUTE,
@@ -123,7 +124,7 @@ from linnet.net.ipv4.ip_output_append import (
 from linnet.net.ipv4.ip_sockglue import ip_cmsg_recv, ip_cmsg_send, ip_getsockopt, ip_recv_error, ip_setsockopt
 from linnet.net.ipv4.route import ip_route_output_flow
 from linnet.net.ipv4.udp_lookup import udp_lib_unhash, udp_v4_get_port
-from linnet.net.ipv4.udp_rcv import UDP_HLEN, UdpProtocol, udp_lib_checksum_complete, udp_queue_rcv_skb
+from linnet.net.ipv4.udp_rcv import UDP_HLEN, UDPX_INC_STATS, UdpProtocol, udp_lib_checksum_complete, udp_queue_rcv_skb
 
 UDP_CORK: Final = 1
 UDP_ENCAP: Final = 100
@@ -145,9 +146,13 @@ class UdpSockCache(KmemCache):
 class UdpProt(Proto):
     """Linux: udp_prot. One a Net; the slab is the world's."""
 
-    def __init__(self, net: Net, slab: KmemCache) -> None:
-        super().__init__('UDP', slab)
+    def __init__(self, net: Net, slab: KmemCache, name: str = 'UDP') -> None:
+        super().__init__(name, slab)
         self.sysctl_mem = net.ipv4.sysctl_udp_mem
+
+    def push_pending_frames(self, sk: Sock) -> int:
+        """See udp_push_pending_frames."""
+        return udp_push_pending_frames(sk)
 
     def close(self, sk: Sock, timeout: i64) -> None:
         """See udp_lib_close."""
@@ -425,11 +430,11 @@ def udp_send_skb(skb: SkBuff, fl4: Flowi4, up: UdpSock) -> int:
     elif skb.ip_summed == CHECKSUM_PARTIAL:
         udp4_hwcsum(skb, at)
         check = 0xFFFF - csum_tcpudp_magic(fl4.saddr, fl4.daddr, length, IPPROTO_UDP, 0)
-    set_udp_header(skb, at, fl4, length, check)
+    set_udp_header(skb, at, fl4.fl4_sport, fl4.fl4_dport, length, check)
     if not up.sk_no_check_tx and skb.ip_summed != CHECKSUM_PARTIAL:
         total = skb_checksum(skb, at - skb.data, length, 0)
         check = csum_tcpudp_magic(fl4.saddr, fl4.daddr, length, IPPROTO_UDP, total)
-        set_udp_header(skb, at, fl4, length, check if check != 0 else 0xFFFF)  # 0 would say: no checksum
+        set_udp_header(skb, at, fl4.fl4_sport, fl4.fl4_dport, length, check if check != 0 else 0xFFFF)  # 0 says: no checksum
     err = int(ip_send_skb(net, skb))
     if err != 0:
         if err == -ENOBUFS and not up.recverr:
@@ -446,11 +451,11 @@ def udp4_hwcsum(skb: SkBuff, at: i64) -> None:
     skb.csum_offset = 6
 
 
-def set_udp_header(skb: SkBuff, at: i64, fl4: Flowi4, length: i64, check: i64) -> None:
+def set_udp_header(skb: SkBuff, at: i64, sport: i64, dport: i64, length: i64, check: i64) -> None:
     """Write the header into the room that ip_make_skb left for it at byte `at` of head."""
     w = BytesWriter()
-    put_be16(w, fl4.fl4_sport)
-    put_be16(w, fl4.fl4_dport)
+    put_be16(w, sport)
+    put_be16(w, dport)
     put_be16(w, length)
     put_be16(w, check)
     head = skb.head
@@ -488,16 +493,31 @@ def udp_recvmsg(sk: Sock, msg: Msghdr, length: int, nonblock: bool, flags: int) 
     if nonblock:
         flags |= MSG_DONTWAIT
     box = ErrBox()
+    skb = udp_recv_datagram(sk, msg, length, flags, box)
+    if skb is None:
+        return box.err
+    msg.msg_name = Sockaddr(AF_INET, skb.saddr, skb.sport)
+    if inet_sk(sk).cmsg_flags != 0:
+        ip_cmsg_recv(msg, sk, skb)
+    skb_consume_udp(sk, skb, box.err, (flags & MSG_PEEK) != 0)
+    return box.err
+
+
+def udp_recv_datagram(sk: Sock, msg: Msghdr, length: int, flags: int, box: ErrBox) -> SkBuff | None:
+    """What udp_recvmsg and udpv6_recvmsg share: the next datagram whose checksum is right, its payload put into msg.
+
+    None with box.err, a negative errno; else box.err is what recvmsg returns.
+    """
     peeking = (flags & MSG_PEEK) != 0
     while True:
         skb = __skb_recv_udp(sk, flags, sk_peek_offset(sk, flags), box)
         if skb is None:
-            return box.err
+            return None
         if not udp_lib_checksum_complete(skb):
             break
         if __sk_queue_drop_skb(sk, sk.sk_receive_queue, skb, flags) == 0:
-            NET_INC_STATS(sock_net(sk), UDP_MIB_INCSUMERRORS)
-            NET_INC_STATS(sock_net(sk), UDP_MIB_INERRORS)
+            UDPX_INC_STATS(sock_net(sk), skb, UDP_MIB_INCSUMERRORS)
+            UDPX_INC_STATS(sock_net(sk), skb, UDP_MIB_INERRORS)
         msg.msg_flags &= ~MSG_TRUNC  # a bad one: look for the next
     ulen: i64 = skb.len
     copied: i64 = length if length < ulen - box.off else ulen - box.off
@@ -507,19 +527,16 @@ def udp_recvmsg(sk: Sock, msg: Msghdr, length: int, nonblock: bool, flags: int) 
         # the datagram is lost
         if not peeking:
             sk.sk_drops += 1
-            NET_INC_STATS(sock_net(sk), UDP_MIB_INERRORS)
+            UDPX_INC_STATS(sock_net(sk), skb, UDP_MIB_INERRORS)
         kfree_skb(skb)
-        return -EFAULT
+        box.err = -EFAULT
+        return None
     skb_copy_datagram_msg(skb, box.off, msg, copied)
     if not peeking:
-        NET_INC_STATS(sock_net(sk), UDP_MIB_INDATAGRAMS)
+        UDPX_INC_STATS(sock_net(sk), skb, UDP_MIB_INDATAGRAMS)
     sock_recv_cmsgs(msg, sk, skb)
-    msg.msg_name = Sockaddr(AF_INET, skb.saddr, skb.sport)
-    if inet_sk(sk).cmsg_flags != 0:
-        ip_cmsg_recv(msg, sk, skb)
-    err = int(ulen) if (flags & MSG_TRUNC) != 0 else int(copied)
-    skb_consume_udp(sk, skb, err, peeking)
-    return err
+    box.err = int(ulen) if (flags & MSG_TRUNC) != 0 else int(copied)
+    return skb
 
 
 def skb_consume_udp(sk: Sock, skb: SkBuff, length: int, peeking: bool) -> None:
@@ -580,11 +597,16 @@ def inet_reset_saddr(sk: InetSock) -> None:
     """No address is ours in particular.  Linux: include/net/ip.h."""
     sk.inet_saddr = 0
     sk.sk_rcv_saddr = 0
+    np = sk.pinet6
+    if np is not None and sk.sk_family == AF_INET6:
+        np.saddr = 0
+        sk.sk_v6_rcv_saddr = 0
 
 
 def __udp_disconnect(sk: Sock, flags: int) -> int:
     """Forget the peer, and what the program did not fix itself: address, port, device.
 
+    A socket of AF_INET6 goes on to receive from its IPv6 peer alone (sk_v6_daddr stays), as was seen on Linux 6.18.
     Linux: net/ipv4/udp.c. RFC 1122, 4.1.3.5.
     """
     inet = inet_sk(sk)
@@ -622,9 +644,17 @@ def udp_lib_close(sk: Sock) -> None:
 
 
 def udp_setsockopt(sk: Sock, level: int, optname: int, optval: bytes) -> int:
-    """UDP_CORK; other levels are IP's. 0 or a negative errno.  Linux: net/ipv4/udp.c."""
+    """UDP's options; other levels are IP's. 0 or a negative errno.  Linux: net/ipv4/udp.c."""
     if level != SOL_UDP:
         return int(ip_setsockopt(sk, level, optname, optval))
+    return udp_lib_setsockopt(sk, optname, optval)
+
+
+def udp_lib_setsockopt(sk: Sock, optname: int, optval: bytes) -> int:
+    """UDP's own options: UDP_CORK, and UDP_NO_CHECK6_TX and _RX for IPv6 (RFC 6936).
+
+    Linux: net/ipv4/udp.c, which is given push_pending_frames; here the socket's protocol knows it.
+    """
     if len(optval) < 4:
         return -EINVAL
     up = udp_sk(sk)
@@ -632,9 +662,17 @@ def udp_setsockopt(sk: Sock, level: int, optname: int, optval: bytes) -> int:
     if optname == UDP_CORK:
         up.corkflag = val != 0
         if val == 0:
+            prot = sk.sk_prot
             lock_sock(sk)
-            udp_push_pending_frames(sk)
+            if isinstance(prot, UdpProt):
+                prot.push_pending_frames(sk)
             release_sock(sk)
+        return 0
+    if optname == UDP_NO_CHECK6_TX:
+        up.no_check6_tx = val != 0
+        return 0
+    if optname == UDP_NO_CHECK6_RX:
+        up.no_check6_rx = val != 0
         return 0
     return -ENOPROTOOPT
 
@@ -643,11 +681,23 @@ def udp_getsockopt(sk: Sock, level: int, optname: int, optlen: int) -> OptResult
     """Linux: net/ipv4/udp.c."""
     if level != SOL_UDP:
         return ip_getsockopt(sk, level, optname, optlen)
+    return udp_lib_getsockopt(sk, optname, optlen)
+
+
+def udp_lib_getsockopt(sk: Sock, optname: int, optlen: int) -> OptResult:
+    """See udp_lib_setsockopt.  Linux: net/ipv4/udp.c."""
+    up = udp_sk(sk)
     if optlen < 0:
         return OptResult(-EINVAL, b'')
     if optname == UDP_CORK:
-        return OptResult(0, int_bytes(1 if udp_sk(sk).corkflag else 0)[:optlen])
-    return OptResult(-ENOPROTOOPT, b'')
+        on = up.corkflag
+    elif optname == UDP_NO_CHECK6_TX:
+        on = up.no_check6_tx
+    elif optname == UDP_NO_CHECK6_RX:
+        on = up.no_check6_rx
+    else:
+        return OptResult(-ENOPROTOOPT, b'')
+    return OptResult(0, int_bytes(1 if on else 0)[:optlen])
 
 
 # ------------------------------------------------------------------------------------------------------------- /proc/net/udp
@@ -673,5 +723,7 @@ def udp4_seq_show(net: Net) -> str:
     lines = [f'{head:<127}\n']
     for port in sorted(net.ipv4.udp_table):
         for sk in net.ipv4.udp_table[port]:
+            if sk.sk_family != AF_INET:
+                continue
             lines.append(udp4_format_sock(sk, port))
     return ''.join(lines)

@@ -8,6 +8,9 @@ of the flow chooses.
 
 Two sockets may share a port where their addresses or devices differ, where both set SO_REUSEADDR, or both
 SO_REUSEPORT.
+
+Sockets of AF_INET6 stand in the same table (net/ipv6/udp_lookup.py looks for them): a port is one of both families, and who is
+bound to :: or to a mapped address takes IPv4 too.
 """
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from linnet.include.linux.inet import ipv4_is_multicast
+from linnet.include.linux.socket import AF_INET
 from linnet.include.net.inet_sock import UdpSock, inet_sk_get_local_port_range
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.sock import Sock, sock_net
@@ -104,12 +108,18 @@ def udp_lib_unhash(sk: Sock) -> None:
 
 
 def compute_score(sk: Sock, saddr: i64, sport: i64, daddr: i64, dif: i64) -> i64:
-    """How well sk fits a datagram from saddr:sport to daddr on device dif; -1: not at all.  Linux: net/ipv4/udp.c."""
-    score: i64 = 2
+    """How well sk fits a datagram from saddr:sport to daddr on device dif; -1: not at all.
+
+    A socket of AF_INET goes before one of AF_INET6, and one that is bound to the address before all that are not.
+    Linux: net/ipv4/udp.c.
+    """
+    if sk.sk_ipv6only:
+        return -1
+    score: i64 = 2 if sk.sk_family == AF_INET else 1
     if sk.sk_rcv_saddr != 0:
         if sk.sk_rcv_saddr != daddr:
             return -1
-        score += 4
+        score += 64
     if sk.sk_daddr != 0:
         if sk.sk_daddr != saddr:
             return -1
@@ -137,6 +147,7 @@ def reuseport_select_sock(net: Net, sk: Sock, chain: list[Sock], hash: i64) -> S
     """
     group = [s for s in chain
              if s.sk_reuseport and s.sk_rcv_saddr == sk.sk_rcv_saddr and s.sk_bound_dev_if == sk.sk_bound_dev_if
+             and s.sk_family == sk.sk_family and s.sk_v6_rcv_saddr == sk.sk_v6_rcv_saddr and s.sk_ipv6only == sk.sk_ipv6only
              and s.sk_state != TCP_ESTABLISHED]
     if not group:
         return sk
@@ -172,7 +183,7 @@ def __udp_is_mcast_sock(sk: Sock, loc_port: i64, loc_addr: i64, rmt_port: i64, r
 
     A group that it did not join too: IP_MULTICAST_ALL is Linux's default.  Linux: net/ipv4/udp.c.
     """
-    if (sk.sk_num != loc_port or (sk.sk_daddr != 0 and sk.sk_daddr != rmt_addr)
+    if (sk.sk_num != loc_port or sk.sk_ipv6only or (sk.sk_daddr != 0 and sk.sk_daddr != rmt_addr)
             or (sk.sk_dport != 0 and sk.sk_dport != rmt_port)):
         return False
     if sk.sk_rcv_saddr != 0 and sk.sk_rcv_saddr != loc_addr:

@@ -15,6 +15,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from linnet.include.linux.if_ether import ETH_P_IPV6
 from linnet.include.linux.inet import IP_PMTUDISC_DONT, IPPROTO_UDP
 from linnet.include.linux.ip import ip_daddr, ip_ihl, ip_saddr
 from linnet.include.linux.skbuff import (
@@ -35,12 +36,14 @@ from linnet.include.net.dropreason import (
     SKB_DROP_REASON_UDP_CSUM,
 )
 from linnet.include.net.inet_sock import UdpSock
+from linnet.include.net.ipv6 import csum_ipv6_magic
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.protocol import NetProtocol
 from linnet.include.net.route import RTCF_BROADCAST, RTCF_MULTICAST, Rtable
 from linnet.include.net.snmp import (
     ICMP_MIB_INERRORS,
     NET_INC_STATS,
+    UDP6_INC_STATS,
     UDP_MIB_IGNOREDMULTI,
     UDP_MIB_INCSUMERRORS,
     UDP_MIB_INERRORS,
@@ -155,6 +158,14 @@ def __udp4_lib_rcv(skb: SkBuff) -> i64:
     return 0
 
 
+def UDPX_INC_STATS(net: Net, skb: SkBuff, field: i64) -> None:
+    """Count one for a received datagram, with its own family's.  Linux: include/net/udp.h, by the socket's."""
+    if skb.protocol == ETH_P_IPV6:
+        UDP6_INC_STATS(net, field)
+    else:
+        NET_INC_STATS(net, field)
+
+
 def udp4_csum_init(skb: SkBuff) -> None:
     """Without a checksum (0) there is nothing to verify.  Linux: net/ipv4/udp.c.  RFC 768."""
     if get_be16(skb.head, skb.data + 6) == 0:
@@ -162,14 +173,20 @@ def udp4_csum_init(skb: SkBuff) -> None:
 
 
 def udp_lib_checksum_complete(skb: SkBuff) -> bool:
-    """Is the checksum wrong? skb's header is at transport_header; it is verified once.  Linux: include/net/udp.h."""
+    """Is the checksum wrong? skb's header is at transport_header; it is verified once. Both families' datagrams.
+
+    Linux: include/net/udp.h.
+    """
     if skb.ip_summed == CHECKSUM_UNNECESSARY or skb.ip_summed == CHECKSUM_PARTIAL:
         return False
     back: i64 = skb.data - skb.transport_header
     skb.data -= back
     skb.len += back
     total = skb_checksum(skb, 0, skb.len, 0)
-    wrong = csum_tcpudp_magic(skb.saddr, skb.daddr, skb.len, IPPROTO_UDP, total) != 0
+    if skb.protocol == ETH_P_IPV6:
+        wrong = csum_ipv6_magic(skb.saddr6, skb.daddr6, skb.len, IPPROTO_UDP, total) != 0
+    else:
+        wrong = csum_tcpudp_magic(skb.saddr, skb.daddr, skb.len, IPPROTO_UDP, total) != 0
     skb.data += back
     skb.len -= back
     if not wrong:
@@ -196,18 +213,18 @@ def udp_queue_rcv_one_skb(sk: UdpSock, skb: SkBuff) -> int:
 
 
 def __udp_queue_rcv_skb(sk: UdpSock, skb: SkBuff) -> int:
-    """Queue, or count why not.  Linux: net/ipv4/udp.c."""
+    """Queue, or count why not; both families' datagrams.  Linux: net/ipv4/udp.c, and net/ipv6/udp.c for itself."""
     rc = __udp_enqueue_schedule_skb(sk, skb)
     if rc == 0:
         return 0
     net = sock_net(sk)
     if rc == -ENOMEM:
-        NET_INC_STATS(net, UDP_MIB_RCVBUFERRORS)
+        UDPX_INC_STATS(net, skb, UDP_MIB_RCVBUFERRORS)
         reason = SKB_DROP_REASON_SOCKET_RCVBUFF
     else:
-        NET_INC_STATS(net, UDP_MIB_MEMERRORS)
+        UDPX_INC_STATS(net, skb, UDP_MIB_MEMERRORS)
         reason = SKB_DROP_REASON_PROTO_MEM
-    NET_INC_STATS(net, UDP_MIB_INERRORS)
+    UDPX_INC_STATS(net, skb, UDP_MIB_INERRORS)
     trace_udp_fail_queue_rcv_skb(rc, sk)
     kfree_skb_reason(skb, reason)
     return -1

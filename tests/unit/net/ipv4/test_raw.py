@@ -5,7 +5,7 @@ from __future__ import annotations
 from helpers.hosts import Alone, Pair, fails
 from linnet.include.linux.inet import IP_HDRINCL, IPPROTO_ICMP, IPPROTO_RAW, IPPROTO_UDP
 from linnet.include.linux.ip import ip_fast_csum, iphdr_build
-from linnet.include.linux.socket import FIONREAD, MSG_DONTWAIT, SOCK_DGRAM, SOCK_RAW, SOL_IP, SOL_RAW
+from linnet.include.linux.socket import AF_UNSPEC, FIONREAD, MSG_DONTWAIT, SOCK_DGRAM, SOCK_RAW, SOL_IP, SOL_RAW, Sockaddr
 from linnet.include.net.checksum import csum_fold, csum_partial
 from linnet.net import socket as sys
 from linnet.net.ipv4.raw import ICMP_FILTER
@@ -91,6 +91,12 @@ def test_bind_and_disconnect() -> None:
     out = pair.a.socket(SOCK_DGRAM)
     pair.a.sendto(out, b'seen twice', '10.0.0.2', 5000)
     assert pair.b.recv(fd, 100, MSG_DONTWAIT)[28:] == b'seen twice'
+    sys.sys_connect(pair.b.process, fd, Sockaddr(AF_UNSPEC))
+    pair.a.sendto(out, b'no more', '10.0.0.2', 5000)  # its protocol was no port that bind() fixed: seen on Linux 6.18
+    with fails('EAGAIN'):
+        pair.b.recv(fd, 100, MSG_DONTWAIT)
+    pair.b.close(fd)
+    assert 'RAW' not in pair.leftovers()
 
 
 def test_needs_a_destination() -> None:
