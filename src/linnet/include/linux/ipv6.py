@@ -100,6 +100,7 @@ class Ipv6Devconf:
     def __init__(self) -> None:
         self.forwarding: i64 = 0
         self.hop_limit: i64 = IPV6_DEFAULT_HOPLIMIT
+        self.ignore_routes_with_linkdown: i64 = 0
         self.mtu6: i64 = IPV6_MIN_MTU
         self.accept_ra: i64 = 1
         self.accept_ra_defrtr: i64 = 1
