@@ -126,7 +126,6 @@ class Ipv6Devconf:
         self.enhanced_dad: i64 = 1
         self.force_mld_version: i64 = 0
         self.force_tllao: i64 = 0
-        self.ignore_routes_with_linkdown: i64 = 0
         self.keep_addr_on_down: i64 = 0
         self.max_addresses: i64 = 16
         self.max_desync_factor: i64 = 600
