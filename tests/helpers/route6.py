@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from helpers.devices import Card, card
-from linnet.include.linux.in6 import in6_ntop, in6_pton, in6_prefix_mask
+from linnet.include.linux.in6 import in6_ntop, in6_prefix_mask, in6_pton
 from linnet.include.linux.netdevice import NetDevice
 from linnet.include.net.flow import Flowi6
 from linnet.include.net.if_inet6 import Inet6Dev, Inet6Ifaddr
