@@ -45,12 +45,12 @@ from linnet.net.ipv6.exthdrs import ipv6_dup_options, ipv6_first_hop, ipv6_push_
 from linnet.net.ipv6.exthdrs_core import FRAG_HDR_LEN
 from linnet.net.ipv6.ip6_output_local import (
     ip6_autoflowlabel,
-    ip6_dst_hoplimit,
     ip6_make_flowlabel,
     ip6_push_header,
     ip6_sk_ignore_df,
 )
 from linnet.net.ipv6.output_core import ip6_local_out
+from linnet.net.ipv6.route_alloc import ip6_dst_hoplimit
 
 LINUX_FILE: Final = 'net/ipv6/ip6_output.c'
 

@@ -25,7 +25,7 @@ from linnet.include.linux.ipv6 import (
 from linnet.include.linux.netfilter import NF_INET_LOCAL_OUT, NFPROTO_IPV6, nf_hook
 from linnet.include.linux.skbuff import SkBuff, skb_push
 from linnet.include.net.dropreason import SKB_DROP_REASON_PKT_TOO_BIG
-from linnet.include.net.dst import RTAX_HOPLIMIT, RTAX_MTU, DstEntry, dst_metric_locked, dst_output_sk
+from linnet.include.net.dst import RTAX_MTU, DstEntry, dst_metric_locked, dst_output_sk
 from linnet.include.net.flow import Flowi6
 from linnet.include.net.inet_sock import InetSock
 from linnet.include.net.ipv6 import Ipv6Txoptions
@@ -36,6 +36,7 @@ from linnet.kernel.errno import EMSGSIZE
 from linnet.net.core.flow_dissector import flow_fold6, flow_hash
 from linnet.net.core.skbuff import kfree_skb_reason
 from linnet.net.ipv6.exthdrs import ipv6_first_hop, ipv6_push_frag_opts, ipv6_push_nfrag_opts
+from linnet.net.ipv6.route_alloc import ip6_dst_hoplimit
 
 LINUX_FILE: Final = 'net/ipv6/ip6_output.c'
 
@@ -52,20 +53,6 @@ def ipv6_pinfo(sk: Sock | None) -> Ipv6Pinfo | None:
 
 
 # -- hop limit, path MTU
-
-def ip6_dst_hoplimit(dst: DstEntry) -> i64:
-    """The hop limit of new packets along dst: the route's, the device's (a router may have told it), or the host's.
-
-    Linux: net/ipv6/output_core.c.
-    """
-    limit: i64 = dst.metrics[RTAX_HOPLIMIT]
-    if limit != 0:
-        return limit
-    idev = dst.dev.ip6_ptr
-    if idev is not None:
-        return idev.cnf.hop_limit
-    return dst.dev.net.ipv6.devconf_all.hop_limit
-
 
 def ip6_dst_mtu_maybe_forward(dst: DstEntry, forwarding: bool) -> i64:
     """The MTU along dst; a router does not heed what it learnt itself (it could be lied to).  Linux: include/net/ip6_route.h."""
