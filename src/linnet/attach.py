@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import os
 import random
 import socket
 import struct
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -34,6 +37,8 @@ from linnet.net.ipv4.devinet import inet_addr_add
 from linnet.net.ipv4.fib_frontend import fib_add_route
 from linnet.program import patches
 from linnet.program.console import Console
+from linnet.program.descriptors import MachineFiles
+from linnet.program.realtime import Residence
 from linnet.program.runtime import Program, Runtime
 
 SIOCSIFADDR, SIOCSIFNETMASK, SIOCGIFFLAGS, SIOCSIFFLAGS, SIOCSIFMTU = 0x8916, 0x891C, 0x8913, 0x8914, 0x8922
@@ -112,6 +117,8 @@ class Attached:
         self.net = new_net(self.world, hostname)
         self.dev = tun_open(self.net, name, tap is not None, offload)
         self.taps: list[PcapTap] = []
+        self.foreign: MachineFiles | None = None
+        self.residence: Residence | None = None
         try:
             if not existed and peer:
                 configure_kernel_side(name, peer, bits, mtu)
@@ -120,7 +127,7 @@ class Attached:
             self.close()
             raise
         self.runtime.names.add(hostname, own)
-        patches.install()
+        self.runtime.foreign = self.foreign = MachineFiles(self.world.sched)
 
     def _configure(self, own: int, bits: int, gateway: str, mtu: int) -> None:
         """Our side: MTU, up, address, default route."""
@@ -148,6 +155,7 @@ class Attached:
 
     def __enter__(self) -> Attached:
         """Within the with block linnet.socket is this host's, too: the stack runs during each call (and during run())."""
+        patches.install()
         self.console = Console(self.runtime, self.net, self._run_until).__enter__()
         return self
 
@@ -162,9 +170,25 @@ class Attached:
             self.close()
 
     def spawn(self, target: list[str], *, daemon: bool = False) -> Program:
-        """Start what would follow `python` on a command line."""
+        """Start what would follow `python` on a command line. Its threads are tasks, as in a lab; `linnet exec` gives a program
+        the interpreter's own (see reside).
+        """
+        patches.install()
         fn, argv = python_command(target)
         return self.runtime.spawn(self.net, fn, name=Path(argv[0]).name, argv=argv, daemon=daemon, check=False)
+
+    def reside(self) -> Residence:
+        """Make this whole process a program on the host, until close(): after start() of what is returned, the sockets of every
+        thread are the host's. For a process of its own (`linnet exec`): there is no way back.
+        """
+        patches.install_sockets()
+        program = Program(self.runtime, self.net, 'python', sys.argv, 1)
+        self.residence = Residence(self.runtime, program, self._leave_to_parent)
+        return self.residence
+
+    def _leave_to_parent(self) -> None:
+        with suppress(OSError):
+            os.close(self.dev.netdev_ops.fd)  # type: ignore[attr-defined]  # it goes when the parent's goes
 
     def pcap(self, path: str | Path) -> PcapTap:
         """Capture what passes the device."""
@@ -182,7 +206,13 @@ class Attached:
 
     def close(self) -> None:
         """End the programs, which may still say goodbye to their peers, and let go of the device."""
+        if self.residence is not None:
+            if self.residence.forked:
+                return
+            self.residence.close()
         self.runtime.end()
+        if self.foreign is not None:
+            self.foreign.close()
         for tap in self.taps:
             tap.close()
         self.dev.netdev_ops.ndo_stop(self.dev)

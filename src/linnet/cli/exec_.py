@@ -3,55 +3,46 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import signal
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
+from types import TracebackType
 
 import click
 
-from linnet.kernel.sched import Work
-from linnet.program.runtime import Program
+from linnet.program.handlers import Ended
+
+OURS = (os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep, '<frozen runpy>', '<frozen importlib')
 
 
-class _Ended(BaseException):
-    """SIGTERM or SIGINT came."""
+def run(main: Callable[[], object]) -> int:
+    """Run the program's main function as the interpreter would, and wait for its threads: its exit code."""
+    code = 0
+    try:
+        main()
+    except SystemExit as exc:
+        code = exc.code if isinstance(exc.code, int) else 0 if exc.code is None else 1
+        if isinstance(exc.code, str):
+            print(exc.code, file=sys.stderr)
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+    except Exception as exc:
+        trace = theirs(exc.__traceback__)
+        sys.excepthook(type(exc), exc.with_traceback(trace), trace)
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]  # as at the interpreter's end, but a signal ends this, too
+    return code & 0xFF
 
 
-class _Forward(Work):
-    """Gives the program a signal of the machine's, from within the loop."""
-
-    def __init__(self, program: Program, signum: int) -> None:
-        self.program = program
-        self.signum = signum
-
-    def run(self) -> None:
-        """Now nothing of the stack is half done."""
-        self.program.send_signal(self.signum)
-
-
-class _Signals:
-    """SIGINT and SIGTERM end the run, or go to the program if it handles them. A second one, during the cleaning up, ends the
-    process at once.
-    """
-
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.sched = program.world.sched
-        self.signum = 0
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signum, self.came)
-
-    def came(self, signum: int, frame: FrameType | None) -> None:
-        """Raised where the program is, which a program may swallow: the loop stops in any case when it gets its turn."""
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_DFL)
-        if self.program.signals.handled(signum):
-            self.sched.call_soon_threadsafe(_Forward(self.program, signum))
-            return
-        self.signum = signum
-        self.sched.stop()
-        raise _Ended
+def theirs(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback without the frames that only start the program."""
+    while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename.startswith(OURS):
+        trace = trace.tb_next
+    return trace
 
 
 @click.command(name='exec', context_settings={'ignore_unknown_options': True})
@@ -80,33 +71,41 @@ def command(
     """Run PROGRAM (python -m http.server 8000) with its sockets on Linnet's stack, attached to the real network.
 
     Needs CAP_NET_ADMIN to make a device; one made for you beforehand (ip tuntap add dev NAME mode tun user YOU) needs nothing.
-    SIGINT and SIGTERM go to a program that handles them; else they end it, with the exit code 130 or 143. The exit code is the
-    program's.
+    Threads, signals and processes are the machine's; SIGTERM, where the program leaves it alone, runs its finally blocks and
+    closes its connections. The exit code is the program's.
     """
     if tun is None and tap is None:
         tun = 'linnet0'
     from linnet.attach import Attached
+    from linnet.lab import python_command
 
     try:
+        main, argv = python_command(list(program))
         attached = Attached(
             tun=tun, tap=tap, addr=addr, gateway=gateway, kernel_addr=kernel_addr, mtu=mtu, offload=not no_offload
         )
-        task = attached.spawn(list(program))
-        if pcap is not None:
-            attached.pcap(pcap)
+        try:
+            if pcap is not None:
+                attached.pcap(pcap)
+            residence = attached.reside()
+        except OSError:
+            attached.close()
+            raise
     except (OSError, ValueError) as exc:
         raise click.ClickException(str(exc)) from None
-    signals = _Signals(task)
-    done = True
+    atexit.register(attached.close)  # after the functions that the program registers
+    sys.argv = argv
+    residence.start()
     try:
-        done = attached.run()
-    except _Ended:
+        code = run(main)
+    except Ended:
         pass
-    finally:
-        attached.close()
-    if signals.signum:
-        sys.exit(128 + signals.signum)
-    if not done:
-        raise click.ClickException(f'{attached.dev.name} is gone: the interface was deleted')
-    assert task.exit_code is not None
-    sys.exit(task.exit_code if task.exit_code >= 0 else 128 - task.exit_code)
+    else:
+        sys.exit(code)
+    # As a process that dies of a signal: nobody waits for its threads.
+    attached.close()
+    if residence.lost:
+        print(f'Error: {attached.dev.name} is gone: the interface was deleted', file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1 if residence.lost else 128 + residence.handlers.ended)

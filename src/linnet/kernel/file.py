@@ -7,7 +7,7 @@ another sleeps in it lives on until that call returns.  When the count drops to 
 (epoll) are told first, then f_op.release() runs.
 
 An FdTable gives the lowest free number from `start` on: a simulated process may start at 2**20, out of the way of the
-real descriptors of the machine.
+real descriptors of the machine. In real time these can be polled together with its own: `foreign` finds a file for them.
 """
 from __future__ import annotations
 
@@ -197,6 +197,23 @@ def fput(file: File) -> int:
     return __fput(file)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
+class ForeignFiles:
+    """Files for the numbers below a table's first: only to be polled and watched."""
+
+    def fcheck(self, fd: int) -> File | None:
+        """The file of `fd`, or None."""
+        return None
+
+    def known(self, fd: int) -> bool:
+        """Was it asked for?"""
+        return False
+
+    def forget(self, fd: int) -> None:
+        """`fd` is about to be closed: those who watch its file do so no more."""
+        return
+
+
 class FdTable:
     """Numbers for files.  Linux: struct files_struct."""
 
@@ -207,6 +224,7 @@ class FdTable:
         self._used: list[bool] = []  # reserved or installed
         self._cloexec: list[bool] = []
         self._next: i64 = 0  # no index below is free
+        self.foreign: ForeignFiles | None = None
 
     def __len__(self) -> int:
         """Files installed."""
@@ -259,7 +277,10 @@ class FdTable:
     def fcheck(self, fd: int) -> File | None:
         """The file of `fd` without a hold on it.  Linux: fs/file.c, files_lookup_fd_raw."""
         index: i64 = fd - self.start
-        if index < 0 or index >= len(self._files):
+        if index < 0:
+            foreign = self.foreign
+            return foreign.fcheck(fd) if foreign is not None and fd >= 0 else None
+        if index >= len(self._files):
             return None
         return self._files[index]
 
@@ -272,7 +293,7 @@ class FdTable:
 
     def detach_fd(self, fd: int) -> File | None:
         """Free the number and give its file, hold included.  Linux: fs/file.c, file_close_fd."""
-        file = self.fcheck(fd)
+        file = self.fcheck(fd) if fd >= self.start else None
         if file is None:
             return None
         self._files[fd - self.start] = None

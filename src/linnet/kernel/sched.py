@@ -14,13 +14,18 @@ return from schedule() promises nothing: look again.
 Tasks that only poll (sched_yield() in a circle) would freeze virtual time; after SPIN_ROUNDS such rounds it creeps
 forward.  Who polls without a wait calls cond_resched(): where nobody else has anything to do at this instant, giving way
 would be a round of the loop for nothing.
+
+A task may also stand for a thread of the real machine (Task.gate): it is no greenlet, and the loop never runs it. Whoever
+is in the world, such a thread in its call or the loop in its rounds, holds the gate's lock; who waits, in schedule() or the
+loop in poll(2), lets go of it. So the stack needs no lock of its own, and a thread outside of a call stops nobody.
 """
 from __future__ import annotations
 
 import os
-import select as os_select
 from collections import deque
 from collections.abc import Callable
+from select import poll as os_poll  # by name: a program's `select` module is patched
+from select import select as os_select
 from typing import Final
 
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -90,6 +95,7 @@ class Task:
         self.answered_at: i64 = -1
         self.greenlet: greenlet | None = None
         self.timer = TaskTimer(self, sched.clock)
+        self.gate: Gate | None = None  # of the task of a real thread
         self._run_next: Task | None = None
         self._parked = True  # not running: a wake-up must queue it
         self._woken = False  # the token of a wake-up that came before the wait
@@ -130,6 +136,27 @@ class SwitchHook:
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
+class Gate:
+    """The lock of a world that threads of the real machine enter; the room above has the threads and overrides this."""
+
+    def enter(self) -> None:
+        """Take the world; wait while another has it."""
+        return
+
+    def leave(self) -> None:
+        """Let the others have it."""
+        return
+
+    def park(self, task: Task) -> None:
+        """In the thread of `task`: leave, sleep until unpark() (or a signal of the machine's), enter again."""
+        return
+
+    def unpark(self, task: Task) -> None:
+        """The thread of `task` is to go on, as soon as it gets the world."""
+        return
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Work:
     """A call without a task, run by the loop.  Linux: struct work_struct."""
 
@@ -155,6 +182,7 @@ class Scheduler:
         self.cpu = cpu
         self.current: Task | None = None
         self.hook: SwitchHook | None = None
+        self.gate: Gate | None = None  # where real threads enter the world
         self.tasks: dict[int, Task] = {}  # alive, by pid
         self.nr_alive: i64 = 0  # tasks alive and not daemon at their start
         self.nr_switches: i64 = 0
@@ -176,9 +204,10 @@ class Scheduler:
         self._works: deque[Work] = deque()
         self._fds: dict[int, FdEvent] = {}
         self._masks: dict[int, int] = {}
-        self._poll: os_select.poll | None = None
+        self._poll: os_poll | None = None
         self._wake_r = -1
         self._wake_w = -1
+        self._asleep_until: i64 = 0  # with a gate: when the loop will return from poll(2) by itself; 0: it is awake
 
     # -- tasks
 
@@ -318,11 +347,21 @@ class Scheduler:
     def call_soon_threadsafe(self, work: Work) -> None:
         """As call_soon(), from any thread: the loop is woken if it sleeps."""
         self._works.append(work)
+        self._wake()
+
+    def _wake(self) -> None:
         if self._wake_w >= 0:
             try:
                 os.write(self._wake_w, b'\0')
             except BlockingIOError:
                 return  # the pipe is full of such calls: the loop will wake
+
+    def kick(self) -> None:
+        """A real thread is about to leave the world: wake the loop if it would sleep over what there is to do now."""
+        until: i64 = self._asleep_until
+        if until != 0 and (self.clock.next_expiry() < until or self.cpu.pending != 0 or self._works):
+            self._asleep_until = 0
+            self._wake()
 
     def hold(self) -> None:
         """A thread of the real machine will call: run() waits for it instead of returning when nothing is left."""
@@ -339,6 +378,8 @@ class Scheduler:
         self._fds[fd] = event
         self._masks[fd] = mask
         poll.register(fd, mask)
+        if self._asleep_until != 0:
+            self._wake()  # the loop looks at what was registered before
 
     def unregister_fd(self, fd: int) -> None:
         """Stop watching `fd`; one that is not watched is no error."""
@@ -346,10 +387,10 @@ class Scheduler:
             self._poll.unregister(fd)
             del self._masks[fd]
 
-    def _poller(self) -> os_select.poll:
+    def _poller(self) -> os_poll:
         poll = self._poll
         if poll is None:
-            poll = os_select.poll()
+            poll = os_poll()
             self._wake_r, self._wake_w = os.pipe()
             os.set_blocking(self._wake_r, False)
             os.set_blocking(self._wake_w, False)
@@ -370,13 +411,26 @@ class Scheduler:
         """Wait up to `timeout_ns` (0: look only; TIMER_NEVER: for ever) and deliver what is ready."""
         poll = self._poller()
         ms: float | None = None
+        fine: i64 = 0
+        until: i64 = timeout_ns
         if timeout_ns < FINE_WAIT:
             ms = 0.0
-            if timeout_ns > 0:
-                self._fine_wait(timeout_ns)
+            fine = timeout_ns
         elif timeout_ns != TIMER_NEVER:
             ms = float(timeout_ns) / 1e6
-        for fd, _mask in poll.poll(ms):
+        gate = self.gate
+        if gate is not None:
+            if timeout_ns != 0 and timeout_ns != TIMER_NEVER:
+                until += self.clock.now
+            self._asleep_until = until
+            gate.leave()
+        if fine > 0:
+            self._fine_wait(fine)
+        found = poll.poll(ms)
+        if gate is not None:
+            gate.enter()
+            self._asleep_until = 0
+        for fd, _mask in found:
             if fd == self._wake_r:
                 os.read(fd, 4096)
                 continue
@@ -393,7 +447,7 @@ class Scheduler:
         writing = [fd for fd, mask in self._masks.items() if mask & 4 != 0 and fd < 1024]
         if self._wake_r < 1024:
             reading.append(self._wake_r)
-        os_select.select(reading, writing, [], float(timeout_ns) / 1e9)
+        os_select(reading, writing, [], float(timeout_ns) / 1e9)
 
     # -- the loop
 
@@ -583,6 +637,10 @@ def wake_up_process(task: Task) -> bool:
     task.state = TASK_RUNNING
     if task._parked:
         sched = task.sched
+        gate = task.gate
+        if gate is not None:
+            gate.unpark(task)
+            return True
         sched._nr_wakeups += 1
         sched._enqueue(task)
     else:
@@ -621,9 +679,16 @@ def schedule(sched: Scheduler) -> None:
 
 
 def _switch_to_hub(sched: Scheduler, task: Task) -> None:
+    gate = task.gate
+    task._parked = True
+    if gate is not None:
+        sched.kick()
+        gate.park(task)
+        task._parked = False
+        task.state = TASK_RUNNING
+        return
     hub = sched._hub
     assert hub is not None
-    task._parked = True
     hub.switch()
     if task._killed:
         _die(task)
@@ -655,6 +720,14 @@ def sched_yield(sched: Scheduler) -> None:
         raise RuntimeError('scheduling while atomic: ' + task.name)
     task.state = TASK_RUNNING
     task._woken = False
+    gate = task.gate
+    if gate is not None:
+        sched.kick()
+        sched.current = None
+        gate.leave()
+        gate.enter()
+        sched.current = task
+        return
     sched._enqueue(task)
     _switch_to_hub(sched, task)
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from linnet.include.linux.inet import in_aton, in_ntoa
 from linnet.include.linux.socket import AF_INET, SOCK_DGRAM, SOCK_STREAM, Sockaddr
 from linnet.kernel.poll import POLLIN
-from linnet.net import socket as sys
+from linnet.program import calls as sys
 from linnet.program import polling
 from linnet.program.hosts import HostTable
 from linnet.program.runtime import Program
@@ -265,14 +265,14 @@ def ask(program: Program, servers: Sequence[int], name: str, kind: int) -> list[
 
 def exchange(program: Program, server: int, question: bytes, stream: bool) -> Any:
     """Ask one server once: its parsed answer, None if none came in time. Answers to other questions are not looked at."""
-    deadline = int(program.world.clock.now) + TIMEOUT_NS
+    deadline = program.now() + TIMEOUT_NS
     fd = sys.sys_socket(program, AF_INET, SOCK_STREAM if stream else SOCK_DGRAM, 0)
     try:
         sys.sys_connect(program, fd, Sockaddr(AF_INET, server, PORT))
         sys.sys_sendto(program, fd, struct.pack('!H', len(question)) + question if stream else question, 0, None)
         buffer = b''
         while True:
-            left = deadline - int(program.world.clock.now)
+            left = deadline - program.now()
             if left <= 0 or not polling.poll(program, [(fd, POLLIN)], left):
                 return None
             data = sys.sys_recvfrom(program, fd, 65_535, 0)[0]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
-from linnet.program.runtime import current_task
+from linnet.program.runtime import inside
 
 
 class Escaped(RuntimeError):
@@ -56,7 +56,7 @@ BY_MODULE: Final = {escape.module: escape for escape in ESCAPES}
 def refuse_import(name: str) -> None:
     """ImportError where a program imports a package that would escape."""
     escape = BY_MODULE.get(name)
-    if escape is not None and current_task() is not None:
+    if escape is not None and inside():
         raise ImportError(escape.message(), name=name)
 
 
@@ -84,7 +84,7 @@ def guard(module: ModuleType) -> None:
 def _guarded(original: Callable[..., Any], escape: Escape) -> Callable[..., Any]:
     @functools.wraps(original)
     def ask(*args: Any, **kwargs: Any) -> Any:
-        if current_task() is not None:
+        if inside():
             raise Escaped(escape.message())
         return original(*args, **kwargs)
     ask.guarded_by_linnet = True  # type: ignore[attr-defined]
@@ -104,7 +104,7 @@ class _Guard(type):
 def _guarded_class(original: type, escape: Escape) -> Any:
     """A class that makes instances of `original`, but none in a program. What cannot be derived from is a function then."""
     def make(cls: Any, *args: Any, **kwargs: Any) -> Any:
-        if current_task() is not None:
+        if inside():
             raise Escaped(escape.message())
         return type(original).__call__(original if cls is guarded else cls, *args, **kwargs)
     kind = type('_Guard', (_Guard, type(original)) if type(original) is not type else (_Guard,), {'__call__': make})

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from linnet.kernel.file import FD_CLOEXEC, O_NONBLOCK
-from linnet.net import socket as sys
-from linnet.net.files import sys_pipe2, sys_sendfile
+from linnet.program import calls as sys
 from linnet.program.runtime import FIRST_FD, current_program
 
 T = TypeVar('T')
@@ -38,6 +37,14 @@ def close(fd: int) -> None:
     sys.sys_close(current_program(), fd)
 
 
+def forget(fd: int) -> None:
+    """A descriptor of the machine is about to be closed."""
+    program = current_program()
+    foreign = program.files.foreign
+    if foreign is not None and foreign.known(fd):
+        sys.forget(program, fd)
+
+
 def read(fd: int, n: int) -> bytes:
     """As os.read."""
     return restarting(lambda: sys.sys_read(current_program(), fd, n))
@@ -56,7 +63,7 @@ def pipe() -> tuple[int, int]:
 
 def pipe2(flags: int = 0) -> tuple[int, int]:
     """As os.pipe2."""
-    return sys_pipe2(current_program(), flags)
+    return sys.sys_pipe2(current_program(), flags)
 
 
 def set_blocking(fd: int, blocking: bool) -> None:
@@ -198,7 +205,7 @@ def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int) -> int:
     if in_fd > 0x7FFFFFFF:
         raise OverflowError('Python int too large to convert to C int')
     if in_fd >= FIRST_FD:
-        return sys_sendfile(current_program(), out_fd, in_fd, offset, count)[0]
+        return sys.sys_sendfile(current_program(), out_fd, in_fd, offset, count)[0]
     count = min(count, SENDFILE_MOST)
     data = real_read(in_fd, count) if offset is None else real_pread(in_fd, count, offset)
     sent = 0

@@ -19,7 +19,7 @@ from greenlet import GreenletExit
 
 from linnet.program import sockets
 from linnet.program.chance import track
-from linnet.program.runtime import Program, current_program, current_task
+from linnet.program.runtime import Program, current_program, current_task, inside
 
 
 class SocketModule(ModuleType):
@@ -27,7 +27,7 @@ class SocketModule(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         if name in ('socket', 'SocketType'):
-            return sockets.SimSocket if current_task() is not None else sockets.RealSocket
+            return sockets.SimSocket if inside() else sockets.RealSocket
         return getattr(socket, name)
 
 

@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is done to certain modules when they are imported, or, where they were imported before, when a world is about to run.
 
-Packages that escape (escapes.py) are refused to programs and guarded for everybody else; trio is adapted (for_trio.py).
+Packages that escape (escapes.py) are refused to programs and guarded for everybody else; trio is adapted (for_trio.py);
+multiprocessing says that its children are not on Linnet.
 """
 from __future__ import annotations
 
+import functools
 import importlib.abc
 import importlib.machinery
 import random
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, Final
 
 from linnet.program import escapes, for_trio
 from linnet.program.chance import track
+from linnet.program.runtime import running
 
 
 def adapt_masks(module: Any) -> None:
@@ -24,7 +28,27 @@ def adapt_masks(module: Any) -> None:
             track(value)
 
 
-ADAPTERS: Final[dict[str, Callable[[Any], None]]] = {**for_trio.ADAPTERS, 'aiohttp._websocket.writer': adapt_masks}
+def warn_of_children(module: Any) -> None:
+    """multiprocessing.popen_spawn_posix, popen_forkserver: what they start is no program on Linnet."""
+    launch = module.Popen._launch
+    if hasattr(launch, '__wrapped__'):
+        return
+
+    @functools.wraps(launch)
+    def _launch(self: Any, process_obj: Any) -> None:
+        if running.program is not None:
+            warnings.warn(f"the process that multiprocessing starts ({process_obj.name}) is the machine's: its sockets are not "
+                          "on Linnet's stack", RuntimeWarning, stacklevel=5)
+        launch(self, process_obj)
+    module.Popen._launch = _launch
+
+
+ADAPTERS: Final[dict[str, Callable[[Any], None]]] = {
+    **for_trio.ADAPTERS,
+    'aiohttp._websocket.writer': adapt_masks,
+    'multiprocessing.popen_spawn_posix': warn_of_children,
+    'multiprocessing.popen_forkserver': warn_of_children,
+}
 
 
 def adapt(module: ModuleType) -> None:

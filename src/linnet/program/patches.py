@@ -12,6 +12,7 @@ import _thread
 import asyncio.events
 import asyncio.tasks
 import builtins
+import errno
 import fcntl
 import gc
 import io
@@ -35,27 +36,42 @@ from typing import Any
 
 from linnet.program import chance, clocks, files, imports, names, polling, processes, runtime, sockets, tasks, threads, tls
 from linnet.program.locals import REACHABLE, PythonLocal, RealLocal, twin
-from linnet.program.runtime import FIRST_FD, current_program, current_task
+from linnet.program.runtime import FIRST_FD, current_program, current_task, inside, running
 
 replaced: dict[int, tuple[Any, Any]] = {}  # id(original) -> (original, dispatcher)
+by_sockets: set[int] = set()  # those of them that install_sockets() replaced
 
 
-def dispatch(inside: Callable[..., Any], outside: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that calls `inside` from a simulated task and `outside` from anywhere else."""
+def dispatch(within: Callable[..., Any], outside: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that calls `within` from a simulated task and `outside` from anywhere else."""
     def either(*args: Any, **kwargs: Any) -> Any:
         if current_task() is not None:
-            return inside(*args, **kwargs)
+            return within(*args, **kwargs)
         return outside(*args, **kwargs)
     return like(outside, either)
 
 
-def dispatch_bare(inside: Callable[[], Any], outside: Callable[[], Any]) -> Callable[..., Any]:
+def dispatch_bare(within: Callable[[], Any], outside: Callable[[], Any]) -> Callable[..., Any]:
     """As dispatch(), for functions without arguments: an event loop reads the clock twice a round, and this costs it half."""
     def either() -> Any:
         if current_task() is not None:
-            return inside()
+            return within()
         return outside()
     return like(outside, either)
+
+
+def for_programs(within: Callable[..., Any], outside: Callable[..., Any]) -> Callable[..., Any]:
+    """As dispatch(), for what is about sockets: it goes for every thread of a process that is a program as a whole, too."""
+    def either(*args: Any, **kwargs: Any) -> Any:
+        if inside():
+            return within(*args, **kwargs)
+        return outside(*args, **kwargs)
+    return like(outside, either)
+
+
+def in_task() -> bool:
+    """Is the caller a task of a world?"""
+    return current_task() is not None
 
 
 def like(outside: Callable[..., Any], either: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,6 +81,17 @@ def like(outside: Callable[..., Any], either: Callable[..., Any]) -> Callable[..
     either.__name__ = getattr(outside, '__name__', 'either')
     either.__doc__ = outside.__doc__
     return staticmethod(either) if isinstance(outside, BuiltinFunctionType) else either
+
+
+def _simulated(family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None, *args: Any, **kwargs: Any) -> bool:
+    """Is a socket that is made so, here, Linnet's? UNIX sockets of a process that is a program as a whole are the machine's."""
+    if isinstance(fileno, int) and fileno >= 0:
+        return fileno >= FIRST_FD and inside()
+    if current_task() is not None:
+        return True
+    if running.forked and family in (-1, socket.AF_INET, socket.AF_INET6):
+        raise PermissionError(errno.EPERM, running.forked)
+    return running.program is not None and family != socket.AF_UNIX
 
 
 class _SocketType(type(socket.socket)):  # type: ignore[misc]
@@ -81,14 +108,13 @@ class _SocketType(type(socket.socket)):  # type: ignore[misc]
         return issubclass(subclass, sockets.RealSocket) if cls is Socket else type.__subclasscheck__(cls, subclass)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        fileno = kwargs.get('fileno', args[3] if len(args) > 3 else None)
-        inside = current_task() is not None and (not isinstance(fileno, int) or fileno < 0 or fileno >= FIRST_FD)
+        simulated = _simulated(*args, **kwargs)
         if cls is Socket:
-            return type.__call__(sockets.SimSocket if inside else sockets.RealSocket, *args, **kwargs)
-        return type.__call__(sockets.twin(cls) if inside else cls, *args, **kwargs)
+            return type.__call__(sockets.SimSocket if simulated else sockets.RealSocket, *args, **kwargs)
+        return type.__call__(sockets.twin(cls) if simulated else cls, *args, **kwargs)
 
     def __getattribute__(cls, name: str) -> Any:
-        if (name == '__init__' or not name.startswith('__')) and current_task() is not None and cls is Socket:
+        if (name == '__init__' or not name.startswith('__')) and inside() and cls is Socket:
             return getattr(sockets.SimSocket, name)
         return super().__getattribute__(name)
 
@@ -96,12 +122,12 @@ class _SocketType(type(socket.socket)):  # type: ignore[misc]
         if cls is not Socket:
             type.__setattr__(cls, name, value)
             return
-        target = sockets.SimSocket if current_task() is not None else sockets.RealSocket
+        target = sockets.SimSocket if inside() else sockets.RealSocket
         shadowed.setdefault((target, name), target.__dict__.get(name))
         setattr(target, name, value)
 
     def __delattr__(cls, name: str) -> None:
-        target = sockets.SimSocket if current_task() is not None else sockets.RealSocket
+        target = sockets.SimSocket if inside() else sockets.RealSocket
         if cls is not Socket or (target, name) not in shadowed:
             type.__delattr__(cls, name)
             return
@@ -121,25 +147,27 @@ class Socket(sockets.RealSocket, metaclass=_SocketType):
     __slots__ = ()
 
 
-def _choose(inside: Any, outside: Any) -> Any:
+def _choose(within: Any, outside: Any, where: Callable[[], bool] = inside) -> Any:
     """A class whose instances are of one kind or the other."""
     class Either:
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-            return inside(*args, **kwargs) if current_task() is not None else outside(*args, **kwargs)
+            return within(*args, **kwargs) if where() else outside(*args, **kwargs)
     Either.__name__ = Either.__qualname__ = outside.__name__
     for name in ('fromfd',):
         if hasattr(outside, name):
-            setattr(Either, name, staticmethod(dispatch(getattr(inside, name), getattr(outside, name))))
+            setattr(Either, name, staticmethod(_on_fd(getattr(within, name), getattr(outside, name))))
     return Either
 
 
-def _on_fd(inside: Callable[..., Any], outside: Callable[..., Any]) -> Callable[..., Any]:
+def _on_fd(within: Callable[..., Any], outside: Callable[..., Any]) -> Callable[..., Any]:
     """A function whose first argument is a descriptor: those of programs go one way, the machine's the other."""
     def either(fd: Any, *args: Any, **kwargs: Any) -> Any:
-        if current_task() is not None:
+        if type(fd) is int and fd < FIRST_FD:
+            return outside(fd, *args, **kwargs)
+        if inside():
             number = fd if isinstance(fd, (int, str)) or not hasattr(fd, 'fileno') else fd.fileno()
             if isinstance(number, int) and FIRST_FD <= number < 1 << 31:
-                return inside(number, *args, **kwargs)
+                return within(number, *args, **kwargs)
         return outside(fd, *args, **kwargs)
     return like(outside, either)
 
@@ -147,12 +175,12 @@ def _on_fd(inside: Callable[..., Any], outside: Callable[..., Any]) -> Callable[
 PROCESS_MODULES = ('subprocess', 'asyncio.unix_events', 'multiprocessing')
 
 
-def _pipe(inside: Callable[..., Any], outside: Callable[..., Any]) -> Callable[..., Any]:
+def _pipe(within: Callable[..., Any], outside: Callable[..., Any]) -> Callable[..., Any]:
     """os.pipe: within the program, but for a process of the machine, which a program on a TUN may start."""
     def either(*args: Any) -> Any:
         if current_task() is None or sys._getframe(1).f_globals.get('__name__', '').startswith(PROCESS_MODULES):
             return outside(*args)
-        return inside(*args)
+        return within(*args)
     return like(outside, either)
 
 
@@ -164,7 +192,7 @@ def _urandom(n: int) -> bytes:
 def _set_running_loop(loop: Any) -> None:
     task = current_task()
     assert task is not None
-    current_program().runtime.note_loop(task, loop)
+    current_program().runtime.note_loop(task)
     runtime._set_running_loop(loop)
 
 
@@ -178,8 +206,22 @@ def install() -> None:
     """Replace the names, once a process. Safe to call again: modules imported since are swept too."""
     if not replaced:
         _install_sockets()
+        by_sockets.update(replaced)
+    if replaced.keys() <= by_sockets:
+        swept.clear()
+        _install_pairs()
         _install_time_and_threads()
         _install_processes()
+    sweep()
+
+
+def install_sockets() -> None:
+    """What has to do with sockets alone: all that a process needs that is a program as a whole, whose time, threads and processes
+    are the machine's.
+    """
+    if not replaced:
+        _install_sockets()
+        by_sockets.update(replaced)
     sweep()
 
 
@@ -188,7 +230,7 @@ def _refuse_leaks() -> None:
     init = sockets.RealSocket.__init__
 
     def __init__(self: Any, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
-        if fileno is None and current_task() is not None:
+        if fileno is None and _simulated(family):
             raise RuntimeError(f'{self.__class__.__qualname__} was derived from socket.socket before there was a lab: its '
                                f'sockets would be the machine\'s; make the Lab first, or import the class within the program')
         init(self, family, type, proto, fileno)
@@ -196,33 +238,58 @@ def _refuse_leaks() -> None:
     setattr(sockets.RealSocket, '__init__', __init__)  # noqa: B010
 
 
+def _close(outside: Callable[..., Any]) -> Callable[..., Any]:
+    """os.close: who polls a descriptor of the machine learns that it goes, before its number stands for something else."""
+    close = _on_fd(files.close, outside)
+
+    def either(fd: Any) -> Any:
+        if type(fd) is int and fd < FIRST_FD and inside():
+            files.forget(fd)
+        return close(fd)
+    return like(outside, either)
+
+
+def _fromfd(outside: Callable[..., Any]) -> Callable[..., Any]:
+    """socket.fromfd: a process that is a program as a whole may have one of either kind duplicated."""
+    def either(fd: Any, *args: Any, **kwargs: Any) -> Any:
+        if current_task() is not None or (running.program is not None and isinstance(fd, int) and fd >= FIRST_FD):
+            return sockets.fromfd(fd, *args, **kwargs)
+        return outside(fd, *args, **kwargs)
+    return like(outside, either)
+
+
 def _install_sockets() -> None:
     _refuse_leaks()
-    gc.callbacks.append(sockets.note_collection)
     _put(socket, 'socket', Socket)
     for name in ('getaddrinfo', 'gethostbyname', 'gethostbyname_ex', 'gethostbyaddr', 'getnameinfo', 'gethostname', 'getfqdn',
                  'sethostname', 'if_nameindex', 'if_nametoindex', 'if_indextoname'):
-        _put(socket, name, dispatch(getattr(names, name), getattr(socket, name)))
-    for name in ('socketpair', 'getdefaulttimeout', 'setdefaulttimeout'):
-        _put(socket, name, dispatch(getattr(sockets, name), getattr(socket, name)))
-    _put(socket, 'fromfd', dispatch(sockets.fromfd, socket.fromfd))
-    _put(socket, 'close', _on_fd(files.close, socket.close))
+        _put(socket, name, for_programs(getattr(names, name), getattr(socket, name)))
+    for name in ('getdefaulttimeout', 'setdefaulttimeout'):
+        _put(socket, name, for_programs(getattr(sockets, name), getattr(socket, name)))
+    _put(socket, 'fromfd', _fromfd(socket.fromfd))
+    _put(socket, 'close', _close(socket.close))
     setattr(ssl.SSLSocket, '_create', classmethod(tls.create))  # noqa: B010
     setattr(ssl.SSLContext, 'set_default_verify_paths', tls.set_default_verify_paths)  # noqa: B010
     setattr(ssl.SSLContext, '_wrap_socket', tls.wrap_socket)  # noqa: B010
-    _put(select, 'select', dispatch(polling.select, select.select))
+    _put(select, 'select', for_programs(polling.select, select.select))
     _put(select, 'poll', _choose(polling.new_poll, select.poll))
     _put(select, 'epoll', _choose(polling.SimEpoll, select.epoll))
     selectors.PollSelector._selector_cls = select.poll  # type: ignore[attr-defined]
     selectors.EpollSelector._selector_cls = select.epoll  # type: ignore[attr-defined]
     selectors.SelectSelector._select = staticmethod(select.select)  # type: ignore[attr-defined]
-    for name in ('close', 'read', 'write', 'set_blocking', 'get_blocking', 'set_inheritable', 'get_inheritable', 'dup', 'dup2',
+    _put(os, 'close', _close(os.close))
+    for name in ('read', 'write', 'set_blocking', 'get_blocking', 'set_inheritable', 'get_inheritable', 'dup', 'dup2',
                  'isatty', 'fstat', 'sendfile'):
         _put(os, name, _on_fd(getattr(files, name), getattr(os, name)))
     _put(io, 'open', _on_fd(files.open_fd, io.open))
     setattr(builtins, 'open', io.open)  # noqa: B010
     for name in ('fcntl', 'ioctl'):
         _put(fcntl, name, _on_fd(getattr(files, name), getattr(fcntl, name)))
+
+
+def _install_pairs() -> None:
+    gc.callbacks.append(sockets.note_collection)
+    _put(socket, 'socketpair', dispatch(sockets.socketpair, socket.socketpair))
     _put(os, 'pipe', _pipe(files.pipe, os.pipe))
     _put(os, 'pipe2', _pipe(files.pipe2, os.pipe2))
     _put(asyncio.tasks, 'all_tasks', dispatch(tasks.all_tasks, asyncio.tasks.all_tasks))
@@ -230,10 +297,10 @@ def _install_sockets() -> None:
 
 
 def _install_time_and_threads() -> None:
-    for name, inside in (('time', clocks.time), ('time_ns', clocks.time_ns),
+    for name, within in (('time', clocks.time), ('time_ns', clocks.time_ns),
                          ('monotonic', clocks.monotonic), ('monotonic_ns', clocks.monotonic_ns),
                          ('perf_counter', clocks.monotonic), ('perf_counter_ns', clocks.monotonic_ns)):
-        _put(time, name, dispatch_bare(inside, getattr(time, name)))
+        _put(time, name, dispatch_bare(within, getattr(time, name)))
     for name in ('sleep', 'localtime', 'gmtime', 'ctime', 'asctime', 'strftime', 'clock_gettime', 'clock_gettime_ns'):
         _put(time, name, dispatch(getattr(clocks, name), getattr(time, name)))
     _put(os, 'urandom', dispatch(_urandom, os.urandom))
@@ -250,7 +317,8 @@ def _install_time_and_threads() -> None:
     if hasattr(_thread, '_set_sentinel'):
         _put(_thread, '_set_sentinel', dispatch(threads.set_sentinel, _thread._set_sentinel))
     if hasattr(_thread, 'start_joinable_thread'):
-        _put(threading, '_ThreadHandle', _choose(threads.SimThreadHandle, threading._ThreadHandle))  # type: ignore[attr-defined]
+        _put(threading, '_ThreadHandle', _choose(
+            threads.SimThreadHandle, threading._ThreadHandle, in_task))  # type: ignore[attr-defined]
         _put(threading, '_start_joinable_thread', dispatch(
             threads.start_joinable_thread, getattr(threading, '_start_joinable_thread')))  # noqa: B009
     _put(threading, 'RLock', dispatch(threads.SimRLock, threading.RLock))
@@ -258,12 +326,12 @@ def _install_time_and_threads() -> None:
 
 
 def _install_processes() -> None:
-    for name, inside in (('signal', processes.set_signal), ('getsignal', processes.getsignal),
+    for name, within in (('signal', processes.set_signal), ('getsignal', processes.getsignal),
                          ('raise_signal', processes.raise_signal), ('pthread_kill', processes.pthread_kill),
                          ('siginterrupt', processes.siginterrupt), ('set_wakeup_fd', processes.set_wakeup_fd),
                          ('setitimer', processes.setitimer), ('getitimer', processes.getitimer), ('alarm', processes.alarm),
                          ('pause', processes.pause)):
-        _put(signal, name, dispatch(inside, getattr(signal, name)))
+        _put(signal, name, dispatch(within, getattr(signal, name)))
     _put(_thread, 'interrupt_main', dispatch(processes.interrupt_main, _thread.interrupt_main))
     _put(_thread, '_count', dispatch(threads.count, _thread._count))
     _put(threading, 'main_thread', dispatch(processes.main_thread, threading.main_thread))
@@ -323,11 +391,12 @@ def sweep() -> None:
 def _sweep_module(name: str, table: dict[str, Any]) -> None:
     if name in SPARED or name.startswith('linnet.'):
         return
+    worlds = len(replaced) > len(by_sockets)
     for key, value in list(table.items()):
         entry = replaced.get(id(value))
         if entry is not None and entry[0] is value:
             table[key] = entry[1]
-        elif type(value) is RealLock:
+        elif type(value) is RealLock and worlds:
             table[key] = threads.EitherLock(value)
-        elif not REACHABLE and issubclass(type(value), RealLocal):
+        elif not REACHABLE and worlds and issubclass(type(value), RealLocal):
             table[key] = twin(value)

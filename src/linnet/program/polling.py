@@ -2,8 +2,8 @@
 """select.select, poll and epoll for simulated programs, over sys_poll and sys_epoll_*.
 
 asyncio and the selectors module work on top of these unchanged: their selectors ask for the class by a name that patches.py
-replaces. Descriptors are the program's own (from 2**20 on); one of the machine's is refused with EBADF, as a closed one
-would be.
+replaces. Descriptors are the program's own (from 2**20 on). One of the machine's can be watched together with them in real time;
+in virtual time epoll refuses it with EBADF, as a closed one would be.
 """
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from typing import Any, SupportsFloat
 
 from linnet.kernel.clock import ns_from_seconds
 from linnet.kernel.poll import POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLPRI
-from linnet.net import socket as sys
+from linnet.program import calls as sys
+from linnet.program.descriptors import real_poll
 from linnet.program.runtime import FIRST_FD, Program, current_program
 
-MACHINE_SLICE = 20_000_000  # ns between two looks at the machine's descriptors, in real time
-real_poll = std.poll  # kept: the name is patched
 EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD = 1, 2, 3
 
 
@@ -39,9 +38,7 @@ def _fd(file: Any) -> int:
 
 
 def _timeout_ns(seconds: float | None) -> int | None:
-    if not seconds:
-        return seconds if seconds is None else 0
-    return None if seconds < 0 else ns_from_seconds(seconds)
+    return None if seconds is None or seconds < 0 else ns_from_seconds(seconds)
 
 
 def select(rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], timeout: float | None = None) -> Any:
@@ -71,35 +68,30 @@ def select(rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], tim
 def poll(program: Program, wanted: list[tuple[int, int]], timeout: int | None) -> list[tuple[int, int]]:
     """sys_poll(); after a signal's handler it goes on with the time that is left. timeout: ns, None: for ever.
 
-    A descriptor of the machine is looked at once, at the beginning: no wait in virtual time is for the machine. In real time it
-    is looked at every MACHINE_SLICE.
+    A descriptor of the machine is one among the others in real time (descriptors.py); in virtual time it is looked at once, at
+    the beginning: no wait there is for the machine.
     """
-    clock = program.clock
-    deadline = None if timeout is None else int(clock.now) + timeout
     machine = [pair for pair in wanted if pair[0] < FIRST_FD]
-    if machine:
+    if machine and len(machine) == len(wanted) and program.gate is not None:
+        return _poll_machine(machine, timeout)
+    deadline = None if timeout is None else program.now() + timeout
+    ready: list[tuple[int, int]] = []
+    if machine and program.files.foreign is None:
         wanted = [pair for pair in wanted if pair[0] >= FIRST_FD]
+        ready = _poll_machine(machine, 0)
     while True:
-        left = None if deadline is None else max(0, deadline - int(clock.now))
-        ready = _poll_machine(machine) if machine else []
-        if ready:
-            left = 0
-        elif machine and not clock.virtual:
-            left = MACHINE_SLICE if left is None else min(left, MACHINE_SLICE)
+        left = 0 if ready else None if deadline is None else max(0, deadline - program.now())
         try:
-            ready += sys.sys_poll(program, wanted, left)
+            return ready + sys.sys_poll(program, wanted, left)
         except InterruptedError:
             program.signals.run_handlers()
-            continue
-        if ready or clock.virtual or not machine or (deadline is not None and clock.now >= deadline):
-            return ready
 
 
-def _poll_machine(wanted: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _poll_machine(wanted: list[tuple[int, int]], timeout: int | None) -> list[tuple[int, int]]:
     poller = real_poll()
     for fd, events in wanted:
         poller.register(fd, events)
-    return poller.poll(0)
+    return poller.poll(None if timeout is None else timeout / 1e6)
 
 
 def new_poll() -> SimPoll:
@@ -229,11 +221,11 @@ class SimEpoll:
             raise ValueError(f'maxevents must be greater than 0, got {maxevents}')
         program = self._program
         ns = _timeout_ns(timeout)
-        deadline = int(program.clock.now) + ns if ns else 0
+        deadline = program.now() + ns if ns else 0
         while True:
             try:
                 return sys.sys_epoll_wait(program, self._epfd, maxevents, ns)
             except InterruptedError:
                 program.signals.run_handlers()
             if ns:
-                ns = max(0, deadline - int(program.clock.now))
+                ns = max(0, deadline - program.now())

@@ -22,12 +22,12 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from linnet.include.linux.sched import Process
 from linnet.include.net.net_namespace import Net, World
 from linnet.kernel.clock import ns_from_seconds
-from linnet.kernel.file import FdTable
+from linnet.kernel.file import FdTable, ForeignFiles
 from linnet.kernel.sched import MAX_SCHEDULE_TIMEOUT, SwitchHook, Task, join
 from linnet.net.socket import sys_close, sys_write
 from linnet.program.environ import Environ
@@ -35,22 +35,31 @@ from linnet.program.hosts import HostTable
 from linnet.program.locals import REACHABLE, Locals
 from linnet.program.signals import Signals
 
+if TYPE_CHECKING:
+    from linnet.program.realtime import RealGate
+
 FIRST_FD = 1 << 20  # descriptors of simulated programs start here, out of the way of the machine's own
 GRACE_NS = 5 * 10**9  # how long the finally blocks of programs that are ended may go on waiting
 NOWHERE = io.StringIO()  # the stderr of programs that are being ended
 
 
 class _Running:
-    """The task that runs now, and the OS thread that runs it; (None, 0) outside of any world."""
+    """The task that runs now, and the OS thread that runs it; (None, 0) outside of any world.
+
+    program: what the whole process is (realtime.py), with all of its threads; None in other processes. forked: why this process,
+    a child of such a one, has no sockets.
+    """
 
     def __init__(self) -> None:
         self.task: Task | None = None
         self.thread = 0
+        self.program: Program | None = None
+        self.forked = ''
 
 
 running = _Running()
 # Kept: the names are patched while a program runs.
-_get_ident = threading.get_ident
+real_get_ident = threading.get_ident
 _get_running_loop = asyncio.events._get_running_loop
 _set_running_loop = asyncio.events._set_running_loop
 
@@ -58,9 +67,14 @@ _set_running_loop = asyncio.events._set_running_loop
 def current_task() -> Task | None:
     """The simulated task whose code is running, or None where the caller is no program of a world."""
     task = running.task
-    if task is not None and running.thread == _get_ident():
+    if task is not None and running.thread == real_get_ident():
         return task
     return None
+
+
+def inside() -> bool:
+    """Is the caller a program: a task of a world, or any thread of a process that is one as a whole?"""
+    return running.program is not None or current_task() is not None
 
 
 def ident_of(task: Task) -> int:
@@ -73,6 +87,8 @@ def ident_of(task: Task) -> int:
 def current_program() -> Program:
     """The program whose code is running; RuntimeError outside of one."""
     task = current_task()
+    if task is None and running.program is not None:
+        return running.program
     if task is None or not isinstance(task.process, Program):
         raise RuntimeError('no simulated program is running here: this call belongs into a function spawned on a host')
     return task.process
@@ -107,6 +123,8 @@ class Program(Process):
     def __init__(self, runtime: Runtime, net: Net, name: str, argv: list[str], pid: int) -> None:
         super().__init__(net, name, pid)
         self.files = FdTable(FIRST_FD)
+        self.files.foreign = runtime.foreign
+        self.gate: RealGate | None = None
         self.runtime = runtime
         self.world = runtime.world
         self.clock = runtime.world.clock
@@ -129,6 +147,11 @@ class Program(Process):
         self.default_timeout: float | None = None  # of its sockets: socket.setdefaulttimeout()
         self.check = True
         self.silent = False  # it is being ended: what its threads say of that goes nowhere
+
+    def now(self) -> int:
+        """The world's time, ns; in real time the machine's at this moment."""
+        clock = self.world.clock
+        return int(clock.advance(clock.now))
 
     @property
     def done(self) -> bool:
@@ -184,12 +207,13 @@ class Program(Process):
 class TaskState:
     """Interpreter state of a task with an event loop (or of the world's caller) while it does not run."""
 
-    def __init__(self, running_loop: Any) -> None:
-        self.running_loop = running_loop
+    def __init__(self) -> None:
+        self.running_loop: Any = None
         self.asyncgen_hooks: tuple[Any, ...] = (None, None)
 
     def take(self) -> None:
-        """Save what the interpreter has now. (The loop of a task is noted when it is set.)"""
+        """Save what the interpreter has now."""
+        self.running_loop = _get_running_loop()
         self.asyncgen_hooks = sys.get_asyncgen_hooks()
 
     def put(self) -> None:
@@ -207,11 +231,12 @@ class Runtime(SwitchHook):
     def __init__(self, world: World) -> None:
         self.world = world
         self.clock = world.clock
+        self.foreign: ForeignFiles | None = None  # the machine's descriptors, where programs can poll them, too
         self.programs: list[Program] = []
         self.names = HostTable()
         self.hostnames: dict[Net, str] = {}  # of hosts whose programs called sethostname()
         self.states: dict[int, TaskState] = {}
-        self.outside = TaskState(None)
+        self.outside = TaskState()
         self.shown = self.outside  # whose state the interpreter has
         self.locals = Locals() if REACHABLE else None
         self.real: tuple[TextIO, TextIO, list[str]] = (sys.stdout, sys.stderr, sys.argv)
@@ -365,19 +390,11 @@ class Runtime(SwitchHook):
 
     # -- switches
 
-    def note_loop(self, task: Task, loop: Any) -> None:
+    def note_loop(self, task: Task) -> None:
         """task runs an event loop: from now on its interpreter state is its own, and exchanged when another task's is due."""
-        state = self.states.get(task.pid)
-        if state is None:
-            self._take_shown()
-            self.states[task.pid] = self.shown = TaskState(loop)
-        else:
-            state.running_loop = loop
-
-    def _take_shown(self) -> None:
-        if self.shown is self.outside:
-            self.outside.running_loop = _get_running_loop()
-        self.shown.take()
+        if task.pid not in self.states:
+            self.outside.take()
+            self.states[task.pid] = self.shown = TaskState()
 
     def enter(self, task: Task) -> None:
         """The scheduler is about to run task."""
@@ -386,13 +403,13 @@ class Runtime(SwitchHook):
         if not task.daemon:
             self.last_run = int(self.clock.now)
         running.task = task
-        running.thread = _get_ident()
+        running.thread = real_get_ident()
 
     def _exchange(self, task: Task) -> None:
         """Another task's turn: put its interpreter state in place of what the one before had."""
         state = self.states.get(task.pid, self.outside)
         if state is not self.shown:
-            self._take_shown()
+            self.shown.take()
             state.put()
             self.shown = state
         if self.locals is not None:
@@ -427,53 +444,55 @@ class Runtime(SwitchHook):
         self.entered = None
         self._show(None)
         if self.shown is not self.outside:
-            self._take_shown()
+            self.shown.take()
             self.outside.put()
             self.shown = self.outside
         if self.locals is not None:
             self.locals.show(None)
 
     def _show(self, program: Program | None) -> None:
-        """Keep what the program before did to its `sys`, and put in place what this one has; None: what the caller had.
+        """Put away what `sys` held for the program before, and put in place what this one has.
 
         With shared_output, sys.stdout and sys.stderr stay as they are unless a program has its own: where a test runner exchanges
         them in one of the programs, what the others print goes there, too.
         """
-        before = self.view
-        if before is not None:
-            self._keep(before)
-        elif program is not None:
-            self.real = (sys.stdout, sys.stderr, sys.argv)
-            self.real_main, self.real_path, self.real_environ = sys.modules['__main__'], sys.path, os.environ
+        if self.view is not None:
+            self._put_away(self.view)
         self.view = program
-        if program is not None:
-            self._put(program)
-        elif before is not None:
-            sys.stdout, sys.stderr, sys.argv = self.real
-            sys.modules['__main__'], sys.path = self.real_main, self.real_path
-            os.environ = self.real_environ  # noqa: B003  # put back, not cleared
-
-    def _put(self, program: Program) -> None:
-        stdout, stderr, _ = self.real
-        sys.stdout = stdout if program.stdout is None else program.stdout
-        sys.stderr = NOWHERE if program.silent else stderr if program.stderr is None else program.stderr
+        if program is None:
+            return
+        self.real = (sys.stdout, sys.stderr, sys.argv)
+        if program.stdout is not None:
+            sys.stdout = program.stdout
+        if program.silent:
+            sys.stderr = NOWHERE
+        elif program.stderr is not None:
+            sys.stderr = program.stderr
         sys.argv = program.argv
-        sys.path = self.real_path if program.path is None else program.path
-        sys.modules['__main__'] = self.real_main if program.modules_main is None else program.modules_main
-        os.environ = program.environ  # noqa: B003  # put in place, not cleared
+        self.real_main, self.real_path = sys.modules['__main__'], sys.path
+        if program.modules_main is not None:
+            sys.modules['__main__'] = program.modules_main
+        if program.path is not None:
+            sys.path = program.path
+        self.real_environ, os.environ = os.environ, program.environ
 
-    def _keep(self, program: Program) -> None:
-        stdout, stderr, argv = self.real
-        if sys.stdout is not (stdout if program.stdout is None else program.stdout):
-            if self.shared_output and program.stdout is None:
-                self.real = (sys.stdout, stderr, argv)
-            else:  # the program redirected its own output: that stays its own
-                program.stdout = sys.stdout
-        if sys.stderr is not (stderr if program.stderr is None else program.stderr) and sys.stderr is not NOWHERE:
-            if self.shared_output and program.stderr is None:
-                self.real = (self.real[0], sys.stderr, argv)
-            else:
-                program.stderr = sys.stderr
+    def _put_away(self, program: Program) -> None:
+        stdout, stderr = program.stdout or self.real[0], program.stderr or self.real[1]
+        if self.shared_output and program.stdout is None:
+            self.real = (sys.stdout, *self.real[1:])
+        elif sys.stdout is not stdout:  # the program redirected its own output: that stays its own
+            program.stdout = sys.stdout
+        if self.shared_output and program.stderr is None and sys.stderr is not NOWHERE:
+            self.real = (self.real[0], sys.stderr, self.real[2])
+        elif sys.stderr is not stderr and sys.stderr is not NOWHERE:
+            program.stderr = sys.stderr
         program.argv = sys.argv
+        os.environ = self.real_environ  # noqa: B003  # put back, not cleared
         main = sys.modules['__main__']
-        program.modules_main = None if main is self.real_main else main
+        if main is not self.real_main:
+            program.modules_main = main
+        elif program.modules_main is not None:
+            program.modules_main = None
+        sys.modules['__main__'] = self.real_main
+        sys.path = self.real_path
+        sys.stdout, sys.stderr, sys.argv = self.real

@@ -22,7 +22,7 @@ from linnet.include.linux.socket import AF_INET, Cmsg, Msghdr, Sockaddr
 from linnet.kernel.clock import ns_from_seconds
 from linnet.kernel.file import FD_CLOEXEC, O_NONBLOCK
 from linnet.kernel.poll import POLLERR, POLLHUP, POLLIN, POLLOUT
-from linnet.net import socket as sys
+from linnet.program import calls as sys
 from linnet.program import names, polling
 from linnet.program.files import F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_SETFL
 from linnet.program.runtime import Program, current_program, running
@@ -157,13 +157,15 @@ class SimSocket(std.socket):
         What the collector of cycles finds is left to the end of the program: it comes at no certain time, and so would the FIN.
         """
         fd = getattr(self, '_fd', -1)
-        if fd < 0 or self._program.exited or collector.running or running.task is None:
+        if fd < 0 or self._program.exited:
             return
-        if running.task.process is self._program:
-            warnings.warn(f'unclosed {self!r}', ResourceWarning, source=self, stacklevel=2)
-            self._fd = -1
-            with suppress(OSError):
-                sys.sys_close(self._program, fd)
+        gate, task = self._program.gate, running.task
+        if gate is None and (collector.running or task is None or task.process is not self._program):
+            return
+        warnings.warn(f'unclosed {self!r}', ResourceWarning, source=self, stacklevel=2)
+        self._fd = -1
+        with suppress(OSError):
+            sys.sys_close(self._program, fd)
 
     def __getstate__(self) -> Any:
         raise TypeError(f'cannot pickle {self.__class__.__name__!r} object')
@@ -218,7 +220,7 @@ class SimSocket(std.socket):
         """The world's time (ns) at which a call that starts now is out of time."""
         if not self._timeout:
             return None
-        return int(self._program.clock.now) + ns_from_seconds(self._timeout)
+        return self._program.now() + ns_from_seconds(self._timeout)
 
     def _call(self, deadline: int | None, events: int, call: Callable[..., T], *args: Any) -> T:
         """call(program, descriptor, *args); with a time-out, wait for `events` whenever it would block, until `deadline`."""
@@ -237,7 +239,7 @@ class SimSocket(std.socket):
             self._wait(events, deadline)
 
     def _wait(self, events: int, deadline: int) -> None:
-        left = deadline - int(self._program.clock.now)
+        left = deadline - self._program.now()
         if left <= 0 or not polling.poll(self._program, [(self._fd, events)], left):
             raise TimeoutError('timed out')
 

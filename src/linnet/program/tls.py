@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import posix
 import ssl
+from _thread import allocate_lock  # by name: it never parks a task
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from weakref import ref
 
 from linnet.kernel.poll import POLLIN, POLLOUT
-from linnet.net import socket as sys
+from linnet.program import calls as sys
 from linnet.program.runtime import FIRST_FD, current_program, current_task
 from linnet.program.sockets import SimSocket, twin
 
@@ -87,7 +88,8 @@ class TlsObject:
         self._body = 0  # bytes of it that are still to come
         self._unsent = bytearray()  # records that OpenSSL wrote and the socket did not take yet
         self._unit = 0  # bytes of it that belong to the write that was begun
-        self._flushing = False  # a task is sending them now
+        self._openssl = allocate_lock()  # real threads take turns in OpenSSL, whose calls never wait
+        self._flushing = allocate_lock()  # held by who is sending them now
         self._data = False  # the handshake is over: one record a write
         self._accepted = False  # OpenSSL has the data of the write that is being made
         self._retry: int | None = None  # length of the data whose write would have blocked
@@ -101,7 +103,8 @@ class TlsObject:
         while True:
             try:
                 self._flush(sock, deadline, what)
-                result = call(*args)
+                with self._openssl:
+                    result = call(*args)
             except ssl.SSLWantReadError:
                 self._flush(sock, deadline, what)
                 if not self._feed(sock, deadline, what):
@@ -140,25 +143,33 @@ class TlsObject:
 
     def _flush(self, sock: SimSocket, deadline: int | None, what: str) -> None:
         """Send what OpenSSL wrote. SSLWantWriteError where a non-blocking socket does not take all of it; a read goes on."""
-        self._unsent += self._outgoing.read()
-        if self._flushing:
-            return  # a thread that writes is waiting for room in the socket: it sends these, too
-        self._flushing = True
+        while self._outgoing.pending or self._unsent:
+            if not self._flushing.acquire(blocking=False):
+                return  # a thread that writes is waiting for room in the socket: it sends these, too
+            try:
+                if not self._send_records(sock, deadline, what):
+                    return
+            finally:
+                self._flushing.release()
+
+    def _send_records(self, sock: SimSocket, deadline: int | None, what: str) -> bool:
+        """The same, by who does it: False where the socket takes no more now."""
         try:
-            while self._unsent:
+            while self._outgoing.pending or self._unsent:
+                self._unsent += self._outgoing.read()
                 self._unit = self._unit or self._first_write()
                 record = bytes(self._unsent[:self._unit])
                 sent = sock._call(deadline, POLLOUT, sys.sys_sendto, record, 0, None)
                 del self._unsent[:sent]
                 self._unit -= sent
+            return True
         except BlockingIOError:
             if what != 'read':
                 raise ssl.SSLWantWriteError(
                     ssl.SSL_ERROR_WANT_WRITE, 'The operation did not complete (write)') from None
+            return False
         except TimeoutError as exc:
             raise exc if exc.errno else TimeoutError(f'The {what} operation timed out') from None
-        finally:
-            self._flushing = False
 
     def _first_write(self) -> int:
         """How much of _unsent goes into one write: a record, or a whole flight of the handshake."""

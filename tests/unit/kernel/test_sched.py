@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -19,6 +20,7 @@ from linnet.kernel.sched import (
     TASK_UNINTERRUPTIBLE,
     Deadlock,
     FdEvent,
+    Gate,
     Scheduler,
     SwitchHook,
     Task,
@@ -715,8 +717,6 @@ def test_file_descriptors_wake_the_loop(clock: type[Clock]) -> None:
 
 @pytest.mark.parametrize('clock', [VirtualClock, RealClock])
 def test_another_thread_wakes_the_loop(clock: type[Clock]) -> None:
-    import threading
-
     s = make(clock())
     log: list[str] = []
     s.hold()
@@ -727,6 +727,91 @@ def test_another_thread_wakes_the_loop(clock: type[Clock]) -> None:
     thread.join()
     assert log == ['job']
     s.close()
+
+
+class Door(Gate):
+    """One thread beside the loop."""
+
+    def __init__(self) -> None:
+        self.world, self.sleeper = threading.Lock(), threading.Semaphore(0)
+        self.log: list[str] = []
+
+    def enter(self) -> None:
+        self.world.acquire()
+
+    def leave(self) -> None:
+        self.world.release()
+
+    def park(self, task: Task) -> None:
+        self.log.append('park')
+        task.sched.current = None
+        self.world.release()
+        self.sleeper.acquire()
+        self.world.acquire()
+        task.sched.current = task
+
+    def unpark(self, task: Task) -> None:
+        self.log.append('unpark')
+        self.sleeper.release()
+
+
+def with_a_thread(body: Callable[[Scheduler, Task], None]) -> list[str]:
+    """body as the call of a real thread, while the loop runs; what its gate saw."""
+    s = make(RealClock())
+    s.gate = door = Door()
+    task = Task(s, 0, lambda: None, 'thread', None)
+    task.gate = door
+    s.hold()
+
+    def call() -> None:
+        with door.world:
+            s.current = task
+            body(s, task)
+            s.current = None
+            s.unhold()
+            s.call_soon_threadsafe(Job(s.stop))
+
+    thread = threading.Thread(target=call)
+    door.enter()
+    thread.start()
+    s.run()
+    door.leave()
+    thread.join()
+    s.close()
+    return door.log
+
+
+def test_a_real_thread_sleeps_and_the_loop_wakes_it() -> None:
+    """The loop had nothing to wait for when the thread set its timer: it is woken, to sleep no longer than that."""
+    left: list[int] = []
+    assert with_a_thread(lambda s, task: left.append(schedule_timeout(s, NSEC_PER_MSEC))) == ['park', 'unpark']
+    assert left == [0]
+
+
+def test_a_real_thread_is_woken_before_its_time() -> None:
+    def body(s: Scheduler, task: Task) -> None:
+        set_current_state(s, TASK_UNINTERRUPTIBLE)
+        s.call_soon_threadsafe(Job(lambda: (wake_up_process(task), wake_up_process(task))))
+        assert schedule_timeout(s, 3600 * NSEC_PER_SEC) > 0
+        assert task.state == TASK_RUNNING and s.current is task
+        wake_up_process(task)  # it runs: a token, and the next wait is none
+        schedule(s)
+        send_signal(task, 2)
+        schedule(s)
+
+    assert with_a_thread(body) == ['park', 'unpark']
+
+
+def test_a_real_thread_gives_way() -> None:
+    ran: list[str] = []
+
+    def body(s: Scheduler, task: Task) -> None:
+        s.call_soon(Job(lambda: ran.append('job')))
+        while not ran:
+            sched_yield(s)
+        assert s.current is task
+
+    assert with_a_thread(body) == [] and ran == ['job']
 
 
 def test_short_real_waits_last_long_enough() -> None:
