@@ -192,7 +192,7 @@ def _urandom(n: int) -> bytes:
 def _set_running_loop(loop: Any) -> None:
     task = current_task()
     assert task is not None
-    current_program().runtime.note_loop(task)
+    current_program().runtime.note_loop(task, loop)
     runtime._set_running_loop(loop)
 
 

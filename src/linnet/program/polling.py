@@ -38,7 +38,9 @@ def _fd(file: Any) -> int:
 
 
 def _timeout_ns(seconds: float | None) -> int | None:
-    return None if seconds is None or seconds < 0 else ns_from_seconds(seconds)
+    if not seconds:
+        return seconds if seconds is None else 0
+    return None if seconds < 0 else ns_from_seconds(seconds)
 
 
 def select(rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], timeout: float | None = None) -> Any:

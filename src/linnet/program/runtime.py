@@ -207,13 +207,12 @@ class Program(Process):
 class TaskState:
     """Interpreter state of a task with an event loop (or of the world's caller) while it does not run."""
 
-    def __init__(self) -> None:
-        self.running_loop: Any = None
+    def __init__(self, running_loop: Any) -> None:
+        self.running_loop = running_loop
         self.asyncgen_hooks: tuple[Any, ...] = (None, None)
 
     def take(self) -> None:
-        """Save what the interpreter has now."""
-        self.running_loop = _get_running_loop()
+        """Save what the interpreter has now. (The loop of a task is noted when it is set.)"""
         self.asyncgen_hooks = sys.get_asyncgen_hooks()
 
     def put(self) -> None:
@@ -236,7 +235,7 @@ class Runtime(SwitchHook):
         self.names = HostTable()
         self.hostnames: dict[Net, str] = {}  # of hosts whose programs called sethostname()
         self.states: dict[int, TaskState] = {}
-        self.outside = TaskState()
+        self.outside = TaskState(None)
         self.shown = self.outside  # whose state the interpreter has
         self.locals = Locals() if REACHABLE else None
         self.real: tuple[TextIO, TextIO, list[str]] = (sys.stdout, sys.stderr, sys.argv)
@@ -390,11 +389,19 @@ class Runtime(SwitchHook):
 
     # -- switches
 
-    def note_loop(self, task: Task) -> None:
+    def note_loop(self, task: Task, loop: Any) -> None:
         """task runs an event loop: from now on its interpreter state is its own, and exchanged when another task's is due."""
-        if task.pid not in self.states:
-            self.outside.take()
-            self.states[task.pid] = self.shown = TaskState()
+        state = self.states.get(task.pid)
+        if state is None:
+            self._take_shown()
+            self.states[task.pid] = self.shown = TaskState(loop)
+        else:
+            state.running_loop = loop
+
+    def _take_shown(self) -> None:
+        if self.shown is self.outside:
+            self.outside.running_loop = _get_running_loop()
+        self.shown.take()
 
     def enter(self, task: Task) -> None:
         """The scheduler is about to run task."""
@@ -409,7 +416,7 @@ class Runtime(SwitchHook):
         """Another task's turn: put its interpreter state in place of what the one before had."""
         state = self.states.get(task.pid, self.outside)
         if state is not self.shown:
-            self.shown.take()
+            self._take_shown()
             state.put()
             self.shown = state
         if self.locals is not None:
@@ -444,55 +451,53 @@ class Runtime(SwitchHook):
         self.entered = None
         self._show(None)
         if self.shown is not self.outside:
-            self.shown.take()
+            self._take_shown()
             self.outside.put()
             self.shown = self.outside
         if self.locals is not None:
             self.locals.show(None)
 
     def _show(self, program: Program | None) -> None:
-        """Put away what `sys` held for the program before, and put in place what this one has.
+        """Keep what the program before did to its `sys`, and put in place what this one has; None: what the caller had.
 
         With shared_output, sys.stdout and sys.stderr stay as they are unless a program has its own: where a test runner exchanges
         them in one of the programs, what the others print goes there, too.
         """
-        if self.view is not None:
-            self._put_away(self.view)
+        before = self.view
+        if before is not None:
+            self._keep(before)
+        elif program is not None:
+            self.real = (sys.stdout, sys.stderr, sys.argv)
+            self.real_main, self.real_path, self.real_environ = sys.modules['__main__'], sys.path, os.environ
         self.view = program
-        if program is None:
-            return
-        self.real = (sys.stdout, sys.stderr, sys.argv)
-        if program.stdout is not None:
-            sys.stdout = program.stdout
-        if program.silent:
-            sys.stderr = NOWHERE
-        elif program.stderr is not None:
-            sys.stderr = program.stderr
-        sys.argv = program.argv
-        self.real_main, self.real_path = sys.modules['__main__'], sys.path
-        if program.modules_main is not None:
-            sys.modules['__main__'] = program.modules_main
-        if program.path is not None:
-            sys.path = program.path
-        self.real_environ, os.environ = os.environ, program.environ
+        if program is not None:
+            self._put(program)
+        elif before is not None:
+            sys.stdout, sys.stderr, sys.argv = self.real
+            sys.modules['__main__'], sys.path = self.real_main, self.real_path
+            os.environ = self.real_environ  # noqa: B003  # put back, not cleared
 
-    def _put_away(self, program: Program) -> None:
-        stdout, stderr = program.stdout or self.real[0], program.stderr or self.real[1]
-        if self.shared_output and program.stdout is None:
-            self.real = (sys.stdout, *self.real[1:])
-        elif sys.stdout is not stdout:  # the program redirected its own output: that stays its own
-            program.stdout = sys.stdout
-        if self.shared_output and program.stderr is None and sys.stderr is not NOWHERE:
-            self.real = (self.real[0], sys.stderr, self.real[2])
-        elif sys.stderr is not stderr and sys.stderr is not NOWHERE:
-            program.stderr = sys.stderr
+    def _put(self, program: Program) -> None:
+        stdout, stderr, _ = self.real
+        sys.stdout = stdout if program.stdout is None else program.stdout
+        sys.stderr = NOWHERE if program.silent else stderr if program.stderr is None else program.stderr
+        sys.argv = program.argv
+        sys.path = self.real_path if program.path is None else program.path
+        sys.modules['__main__'] = self.real_main if program.modules_main is None else program.modules_main
+        os.environ = program.environ  # noqa: B003  # put in place, not cleared
+
+    def _keep(self, program: Program) -> None:
+        stdout, stderr, argv = self.real
+        if sys.stdout is not (stdout if program.stdout is None else program.stdout):
+            if self.shared_output and program.stdout is None:
+                self.real = (sys.stdout, stderr, argv)
+            else:  # the program redirected its own output: that stays its own
+                program.stdout = sys.stdout
+        if sys.stderr is not (stderr if program.stderr is None else program.stderr) and sys.stderr is not NOWHERE:
+            if self.shared_output and program.stderr is None:
+                self.real = (self.real[0], sys.stderr, argv)
+            else:
+                program.stderr = sys.stderr
         program.argv = sys.argv
-        os.environ = self.real_environ  # noqa: B003  # put back, not cleared
         main = sys.modules['__main__']
-        if main is not self.real_main:
-            program.modules_main = main
-        elif program.modules_main is not None:
-            program.modules_main = None
-        sys.modules['__main__'] = self.real_main
-        sys.path = self.real_path
-        sys.stdout, sys.stderr, sys.argv = self.real
+        program.modules_main = None if main is self.real_main else main

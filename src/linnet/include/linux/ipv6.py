@@ -100,6 +100,7 @@ class Ipv6Devconf:
     def __init__(self) -> None:
         self.forwarding: i64 = 0
         self.hop_limit: i64 = IPV6_DEFAULT_HOPLIMIT
+        self.ignore_routes_with_linkdown: i64 = 0
         self.mtu6: i64 = IPV6_MIN_MTU
         self.accept_ra: i64 = 1
         self.accept_ra_defrtr: i64 = 1
@@ -125,7 +126,6 @@ class Ipv6Devconf:
         self.enhanced_dad: i64 = 1
         self.force_mld_version: i64 = 0
         self.force_tllao: i64 = 0
-        self.ignore_routes_with_linkdown: i64 = 0
         self.keep_addr_on_down: i64 = 0
         self.max_addresses: i64 = 16
         self.max_desync_factor: i64 = 600

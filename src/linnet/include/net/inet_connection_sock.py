@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 from mypy_extensions import i64
 
 from linnet.include.linux.skbuff import SkBuff
+from linnet.include.linux.socket import Msghdr
 from linnet.include.net.inet_sock import InetSock
 from linnet.include.net.request_sock import RequestSock, RequestSockQueue
-from linnet.include.net.sock import Sock, SockTimer, sock_net
+from linnet.include.net.sock import OptResult, Sock, SockTimer, sock_net
 
 if TYPE_CHECKING:
     from linnet.include.net.dst import DstEntry
@@ -50,7 +51,7 @@ class InetBind2Bucket:
     def __init__(self, port: i64, rcv_saddr: i64) -> None:
         self.port: i64 = port
         self.rcv_saddr: i64 = rcv_saddr
-        self.v6_rcv_saddr: int = 0  # of a socket of AF_INET6; :: of one that takes any
+        self.v6_rcv_saddr: int = -1  # of a socket of AF_INET6 (:: of one that takes any); -1: of IPv4
         self.owners: dict[Sock, None] = {}
 
 
@@ -91,6 +92,22 @@ class InetConnectionSockAfOps:
 
     def mtu_reduced(self, sk: Sock) -> None:
         """The path MTU fell."""
+        raise AssertionError('af_ops of a transport')
+
+    def md5_parse(self, sk: Sock, optname: int, optval: bytes) -> int:
+        """TCP_MD5SIG: set the key of a peer of the family. (Linux: tcp_sock_af_ops.)"""
+        raise AssertionError('af_ops of a transport')
+
+    def setsockopt(self, sk: Sock, level: int, optname: int, optval: bytes) -> int:
+        """Set an option of another level than the transport's. 0 or a negative errno."""
+        raise AssertionError('af_ops of a transport')
+
+    def getsockopt(self, sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
+        """Read one."""
+        raise AssertionError('af_ops of a transport')
+
+    def recv_error(self, sk: Sock, msg: Msghdr, length: int) -> int:
+        """Take an error from the error queue (MSG_ERRQUEUE). (Linux: inet_recv_error.)"""
         raise AssertionError('af_ops of a transport')
 
 

@@ -20,6 +20,8 @@ class InetTimewaitSock(Sock):
         self.tw_rcv_wscale: i64 = 0
         self.tw_sport: i64 = 0
         self.tw_tos: i64 = 0
+        self.tw_tclass: i64 = 0  # of AF_INET6, as tw_flowlabel
+        self.tw_flowlabel: i64 = 0
         self.tw_timer: SockTimer | None = None
         self.tw_tb: InetBindBucket | None = None
         self.tw_tb2: InetBind2Bucket | None = None

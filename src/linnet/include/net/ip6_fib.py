@@ -117,8 +117,12 @@ class Fib6Config:
         self.fc_onlink: bool = False
         self.fc_expires: i64 = 0
         self.fc_mx: dict[int, int] = {}
+        self.fc_nexthops: list[Fib6Config] = []  # of a multipath route: fc_gateway, fc_ifindex, fc_onlink and fc_weight of each
+        self.fc_weight: i64 = 1
+        self.fc_exclusive: bool = False  # `ip route add`: -EEXIST where a route of this prefix and metric is
         self.fc_replace: bool = False
         self.fc_append: bool = False
+        self.fc_ignore_dev_down: bool = False
         self.fc_pref: i64 = 0
         self.fc_scope: i64 = RT_SCOPE_UNIVERSE
 
@@ -142,15 +146,21 @@ class Rt6Info(DstEntry):
         self.rt6i_type: i64 = RTN_UNICAST
 
     def check(self) -> bool:
-        """Is it still what a look-up would give?"""
-        return self.obsolete >= 0 and self.rt6i_sernum == self.dev.net.ipv6.fib6_sernum
+        """Is it still what a look-up would give? Not after the tables changed, or its time is over."""
+        net = self.dev.net
+        if self.obsolete < 0 or self.rt6i_sernum != net.ipv6.fib6_sernum:
+            return False
+        if self.expires != 0:
+            return net.clock.now < self.expires
+        f6i = self.rt6i_from
+        return f6i is None or (f6i.fib6_flags & RTF_EXPIRES) == 0 or net.clock.jiffies() <= f6i.expires
 
     def mtu(self) -> i64:
         """The path MTU: a learnt one while it is fresh, the route's metric, or that of IPv6 on the device. At least 1280."""
         m: i64 = self.metrics[2]  # RTAX_MTU
         if m != 0 and (self.expires == 0 or self.dev.net.clock.now < self.expires):
             return m
-        idev = self.rt6i_idev
+        idev = self.dev.ip6_ptr
         return idev.cnf.mtu6 if idev is not None else 1280
 
     def advmss(self) -> i64:

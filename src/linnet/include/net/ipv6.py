@@ -12,6 +12,7 @@ from mypy_extensions import i64
 from linnet.include.linux.ipv6 import Ipv6Pinfo
 from linnet.include.net.checksum import csum_fold
 from linnet.include.net.inet_sock import InetSock
+from linnet.include.net.ip import InetCork
 from linnet.include.net.sock import Sock
 
 IPV6_ADDR_ANY: Final = 0x0000
@@ -166,6 +167,27 @@ class Ipcm6Cookie:
         self.saddr: int = 0  # IPV6_PKTINFO of this message: ::: as the socket and the route say
         self.oif: i64 = 0
         self.err: i64 = 0
+
+
+class Inet6Cork(InetCork):
+    """Linux: struct inet_cork_full with struct inet6_cork: a datagram over IPv6 under construction."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opt6: Ipv6Txoptions | None = None
+        self.hop_limit: i64 = 0
+        self.tclass: i64 = 0
+        self.dontfrag: bool = False
+
+
+def inet6_cork(np: Ipv6Pinfo) -> Inet6Cork:
+    """The socket's cork, made when first asked for.  Linux: np->cork is part of struct ipv6_pinfo."""
+    cork = np.cork
+    if isinstance(cork, Inet6Cork):
+        return cork
+    made = Inet6Cork()
+    np.cork = made
+    return made
 
 
 def inet6_sk(sk: Sock) -> Ipv6Pinfo:

@@ -78,7 +78,7 @@ class Net:
         self.ptype_more: list[PacketType] = []  # further handlers of protocols, and those for one device
         self.offload_base: dict[int, GroCallbacks] = {}  # ETH_P_* -> receive offload
         self.inet_offloads: dict[int, GroCallbacks] = {}  # IP protocol -> receive offload
-        self.inet6_offloads: dict[int, GroCallbacks] = {}  # the same of IPv6
+        self.inet6_offloads: dict[int, GroCallbacks] = {}  # IPv6's next header -> receive offload
         self.netdev_chain: list[NotifierBlock] = []  # devices up, down, changed
         self.inetaddr_chain: list[NotifierBlock] = []  # addresses given and taken
         self.inet6addr_chain: list[NotifierBlock] = []

@@ -14,9 +14,14 @@ class NetProtocol:
     def __init__(self) -> None:
         self.no_policy: bool = True
         self.icmp_strict_tag_validation: bool = True
+        self.final: bool = True  # IPv6: a transport, no extension header (Linux: INET6_PROTO_FINAL)
 
     def handler(self, skb: SkBuff) -> i64:
-        """Take skb (data at the transport header) and own it. Returns 0, or the negative of a protocol to hand it to instead."""
+        """Take skb (data at the transport header) and own it. Returns 0, or the negative of a protocol to hand it to instead.
+
+        Of IPv6, an extension header returns 1 to go on with the header at transport_header, which the byte at nhoff names (skb is
+        then the caller's again), or -1 where it dropped skb.
+        """
         raise AssertionError('a protocol takes its datagrams')
 
     def err_handler(self, skb: SkBuff, info: i64) -> int:

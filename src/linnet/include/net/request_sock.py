@@ -89,8 +89,22 @@ class TcpFastopenContext:
         self.keys: list[bytes] = [primary] if backup == b'' else [primary, backup]
 
 
+class SynCookie:
+    """What cookie_init_seq chose: the sequence number, and the MSS that it stands for."""
+
+    def __init__(self, isn: i64, mss: i64) -> None:
+        self.isn: i64 = isn
+        self.mss: i64 = mss
+
+
 class RequestSockOps:
-    """What a transport gives for its requests (Linux: struct request_sock_ops and tcp_request_sock_ops)."""
+    """What a transport gives for its requests (Linux: struct request_sock_ops and tcp_request_sock_ops).
+
+    mss_clamp: the MSS of a peer that gives none (RFC 9293, 3.7.1).
+    """
+
+    def __init__(self, mss_clamp: i64 = 536) -> None:
+        self.mss_clamp: i64 = mss_clamp
 
     def rtx_syn_ack(self, sk: Sock, req: RequestSock) -> int:
         """Send the SYN-ACK again. 0 or a negative errno."""
@@ -110,6 +124,10 @@ class RequestSockOps:
 
     def init_seq(self, skb: SkBuff) -> i64:
         """Our initial sequence number for the connection that skb, a SYN, asks for."""
+        raise AssertionError('a request belongs to a transport')
+
+    def cookie_init_seq(self, sk: Sock, skb: SkBuff, mss: i64) -> SynCookie:
+        """The SYN cookie to answer skb with, whose MSS is mss."""
         raise AssertionError('a request belongs to a transport')
 
     def init_ts_off(self, sk: Sock, skb: SkBuff) -> i64:

@@ -34,9 +34,10 @@ class TcpFastopenMetrics:
 class TcpMetricsBlock:
     """Linux: struct tcp_metrics_block."""
 
-    def __init__(self, saddr: i64, daddr: i64) -> None:
-        self.tcpm_saddr: i64 = saddr
-        self.tcpm_daddr: i64 = daddr
+    def __init__(self, family: i64, saddr: int, daddr: int) -> None:
+        self.tcpm_family: i64 = family
+        self.tcpm_saddr: int = saddr
+        self.tcpm_daddr: int = daddr
         self.tcpm_stamp: i64 = 0  # jiffies of the last change
         self.tcpm_lock: i64 = 0  # bit of each metric that the route fixes
         self.tcpm_vals: list[int] = [0, 0, 0, 0, 0]

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
+from linnet.include.linux.in6 import in6_bytes
 from linnet.include.net.inet_hashtables import InetHashinfo
 from linnet.include.net.net_namespace import Net
-from linnet.kernel.random import siphash_2u32, siphash_3u32
+from linnet.kernel.random import siphash_2_4, siphash_2u32, siphash_3u32
 
 
 def _hashinfo(net: Net) -> InetHashinfo:
@@ -39,3 +40,19 @@ def secure_tcp_ts_off(net: Net, saddr: i64, daddr: i64) -> i64:
         return 0
     key = _hashinfo(net).ts_secret
     return i64(siphash_2u32(key[0], key[1], saddr, daddr) & 0xFFFFFFFF)
+
+
+def secure_tcpv6_seq(net: Net, saddr: int, daddr: int, sport: i64, dport: i64) -> i64:
+    """The same for a connection over IPv6.  Linux: net/core/secure_seq.c."""
+    key = _hashinfo(net).net_secret
+    ports = int((sport << 16) | dport).to_bytes(4, 'big')
+    hash: i64 = siphash_2_4(key[0], key[1], in6_bytes(saddr) + in6_bytes(daddr) + ports) & 0xFFFFFFFF
+    return seq_scale(net, hash)
+
+
+def secure_tcpv6_ts_off(net: Net, saddr: int, daddr: int) -> i64:
+    """The same for a peer of IPv6.  Linux: net/core/secure_seq.c."""
+    if net.ipv4.sysctl_tcp_timestamps != 1:
+        return 0
+    key = _hashinfo(net).ts_secret
+    return i64(siphash_2_4(key[0], key[1], in6_bytes(saddr) + in6_bytes(daddr)) & 0xFFFFFFFF)

@@ -159,7 +159,7 @@ def inet_csk_get_port(sk: InetConnectionSock, snum: i64) -> int:
         return 1
     inet_csk_update_fastreuse(tb, sk)
     if sk.icsk_bind_hash is None:
-        inet_bind_hash(sk, tb, inet_bind2_bucket_find(hashinfo, port, sk.sk_rcv_saddr), port)
+        inet_bind_hash(sk, tb, inet_bind2_bucket_find(hashinfo, port, sk), port)
     return 0
 
 

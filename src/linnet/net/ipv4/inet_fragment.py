@@ -146,6 +146,7 @@ def inet_frag_reasm_prepare(q: FragQueue, skb: SkBuff) -> None:
     skb.ip_summed = head.ip_summed
     skb.tos = head.tos
     skb.ttl = head.ttl
+    skb.nhoff = head.nhoff
     skb.tstamp = head.tstamp
     skb.truesize = head.truesize
     skb.cloned = False

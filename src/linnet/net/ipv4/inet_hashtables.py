@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
+from linnet.include.linux.in6 import in6_bytes
 from linnet.include.linux.skbuff import SkBuff
+from linnet.include.linux.socket import AF_INET
 from linnet.include.net.inet_connection_sock import InetBind2Bucket, InetBindBucket, InetConnectionSock
-from linnet.include.net.inet_hashtables import InetHashinfo
+from linnet.include.net.inet_hashtables import InetHashinfo, sk_rcv_saddr_set
 from linnet.include.net.inet_sock import inet_sk_get_local_port_range
 from linnet.include.net.inet_timewait_sock import InetTimewaitSock
 from linnet.include.net.net_namespace import Net
@@ -21,7 +23,7 @@ from linnet.include.net.snmp import LINUX_MIB_TWRECYCLED, NET_INC_STATS
 from linnet.include.net.sock import Sock, sock_net
 from linnet.include.net.tcp_states import TCP_LISTEN, TCP_NEW_SYN_RECV, TCP_TIME_WAIT
 from linnet.kernel.errno import EADDRNOTAVAIL
-from linnet.kernel.random import siphash_3u32
+from linnet.kernel.random import siphash_2_4, siphash_3u32
 from linnet.net.core.request_sock import reqsk_put
 from linnet.net.core.sock import sock_put
 from linnet.net.ipv4.inet_hashtables_chain import (
@@ -34,7 +36,10 @@ from linnet.net.ipv4.inet_hashtables_chain import (
     inet_ehashfn,
     inet_hashinfo,
     inet_match,
+    inet_sk_ehashfn,
+    inet_sk_match,
     sk_ehashfn,
+    sk_is_ipv6,
 )
 from linnet.net.ipv4.inet_timewait_sock import inet_twsk_bind_unhash, inet_twsk_deschedule_put, inet_twsk_put
 
@@ -87,28 +92,48 @@ def __inet_inherit_port(sk: InetConnectionSock, child: InetConnectionSock) -> in
     tb = sk.icsk_bind_hash
     if tb is None:
         return -EADDRNOTAVAIL
-    inet_bind_hash(child, tb, inet_bind2_bucket_find(hashinfo, port, child.sk_rcv_saddr), port)
+    inet_bind_hash(child, tb, inet_bind2_bucket_find(hashinfo, port, child), port)
     return 0
 
 
 def inet_bhash2_update_saddr(sk: InetConnectionSock, saddr: i64) -> None:
     """sk's local address becomes known: move it to that address's bucket.  Linux: net/ipv4/inet_hashtables.c."""
     sk.inet_saddr = saddr
-    sk.sk_rcv_saddr = saddr
+    sk_rcv_saddr_set(sk, saddr)
+    inet_bhash2_move(sk)
+
+
+def inet_bhash2_reset_saddr(sk: InetConnectionSock) -> None:
+    """sk has no local address any more.  Linux: net/ipv4/inet_hashtables.c."""
+    sk.inet_saddr = 0
+    sk.sk_rcv_saddr = 0
+    np = sk.pinet6
+    if np is not None:
+        np.saddr = 0
+        sk.sk_v6_rcv_saddr = 0
+    inet_bhash2_move(sk)
+
+
+def inet_bhash2_move(sk: InetConnectionSock) -> None:
+    """Move sk to the bucket of its port and the address that it has now. Part of Linux's __inet_bhash2_update_saddr."""
     old = sk.icsk_bind2_hash
-    if old is None or old.rcv_saddr == saddr:
+    if old is None:
         return
     hashinfo = inet_hashinfo(sock_net(sk))
+    tb2 = inet_bind2_bucket_find(hashinfo, old.port, sk)
+    if tb2 is old:
+        return
     old.owners.pop(sk, None)
     inet_bind2_bucket_destroy(hashinfo, old)
-    tb2 = inet_bind2_bucket_find(hashinfo, old.port, saddr)
     tb2.owners[sk] = None
     sk.icsk_bind2_hash = tb2
 
 
 def compute_score(sk: Sock, daddr: i64, dif: i64) -> i64:
     """How well a listener fits a SYN to daddr from dif; -1: not at all.  Linux: net/ipv4/inet_hashtables.c."""
-    score: i64 = 1
+    if sk.sk_ipv6only:
+        return -1
+    score: i64 = 2 if sk.sk_family == AF_INET else 1
     if sk.sk_rcv_saddr != 0:
         if sk.sk_rcv_saddr != daddr:
             return -1
@@ -255,13 +280,11 @@ def __inet_check_established(sk: InetConnectionSock, lport: i64, chosen: bool) -
     """
     net = sock_net(sk)
     hashinfo = inet_hashinfo(net)
-    daddr = sk.sk_rcv_saddr
-    saddr = sk.sk_daddr
-    key = inet_ehashfn(hashinfo, daddr, lport, saddr, sk.sk_dport)
+    key = inet_sk_ehashfn(sk, lport)
     tw: InetTimewaitSock | None = None
     sk2 = hashinfo.ehash.get(key)
     while sk2 is not None:
-        if inet_match(sk2, saddr, daddr, sk.sk_dport, lport, sk.sk_bound_dev_if):
+        if inet_sk_match(sk2, sk, lport):
             if isinstance(sk2, InetTimewaitSock) and sk.sk_prot.twsk_unique(sk, sk2, chosen):
                 tw = sk2
                 break
@@ -280,6 +303,9 @@ def __inet_check_established(sk: InetConnectionSock, lport: i64, chosen: bool) -
 def inet_sk_port_offset(sk: InetConnectionSock) -> int:
     """A keyed u64 of where sk connects to: where the search for a port starts.  Linux: net/ipv4/inet_hashtables.c."""
     secret = int(inet_hashinfo(sock_net(sk)).ehash_secret)
+    if sk_is_ipv6(sk):
+        data = in6_bytes(sk.sk_v6_rcv_saddr) + in6_bytes(sk.sk_v6_daddr) + int(sk.sk_dport).to_bytes(2, 'big')
+        return siphash_2_4(secret, secret ^ 0x706F727473, data)  # Linux: net/ipv6/inet6_hashtables.c, inet6_sk_port_offset
     return siphash_3u32(secret, secret ^ 0x706F727473, sk.sk_rcv_saddr, sk.sk_daddr, sk.sk_dport)
 
 
@@ -339,7 +365,7 @@ def inet_hash_connect_port(hashinfo: InetHashinfo, sk: InetConnectionSock, port:
         tb = inet_bind_bucket_create(hashinfo, port)
         tb.fastreuse = -1
         tb.fastreuseport = -1
-    inet_bind_hash(sk, tb, inet_bind2_bucket_find(hashinfo, port, sk.sk_rcv_saddr), port)
+    inet_bind_hash(sk, tb, inet_bind2_bucket_find(hashinfo, port, sk), port)
     if tw is not None:
         tw.sk_refcnt += 1
         inet_twsk_bind_unhash(tw, hashinfo)

@@ -118,8 +118,15 @@ def inet_twsk_alloc(sk: InetConnectionSock, state: i64) -> InetTimewaitSock | No
     tw.tw_substate = state
     tw.sk_daddr = sk.sk_daddr
     tw.sk_rcv_saddr = sk.sk_rcv_saddr
+    tw.sk_v6_daddr = sk.sk_v6_daddr
+    tw.sk_v6_rcv_saddr = sk.sk_v6_rcv_saddr
+    tw.sk_ipv6only = sk.sk_ipv6only
     tw.sk_bound_dev_if = sk.sk_bound_dev_if
     tw.tw_tos = sk.tos
+    np = sk.pinet6
+    if np is not None:
+        tw.tw_tclass = np.tclass
+        tw.tw_flowlabel = np.flow_label
     tw.sk_num = sk.sk_num
     tw.sk_dport = sk.sk_dport
     tw.tw_sport = sk.inet_sport

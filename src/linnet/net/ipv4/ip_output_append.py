@@ -136,7 +136,6 @@ def __ip_append_data(sk: InetSock, fl4: Flowi4, queue: SkBuffHead, cork: InetCor
     rt = cork.dst
     assert rt is not None
     net = sock_net(sk)
-    skb = skb_peek_tail(queue)
     mtu = cork.fragsize
     fragheaderlen: i64 = 20 + len(cork.opt)
     maxfrag = ((mtu - fragheaderlen) & ~7)  # transport bytes of a fragment that is not the last
@@ -151,6 +150,19 @@ def __ip_append_data(sk: InetSock, fl4: Flowi4, queue: SkBuffHead, cork: InetCor
     if (transhdrlen != 0 and length <= room and (rt.dev.features & NETIF_F_HW_CSUM) != 0 and (flags & MSG_MORE) == 0
             and fl4.flowi4_proto != IPPROTO_ICMP):
         csummode = CHECKSUM_PARTIAL
+    err = ip_append_pieces(sk, queue, cork, msg, length, transhdrlen, flags, fragheaderlen, room, maxfrag, csummode)
+    if err != 0:
+        NET_INC_STATS(net, IPSTATS_MIB_OUTDISCARDS)
+    return err
+
+
+def ip_append_pieces(sk: InetSock, queue: SkBuffHead, cork: InetCork, msg: Msghdr, length: i64, transhdrlen: i64, flags: i64,
+                     fragheaderlen: i64, room: i64, maxfrag: i64, csummode: i64) -> int:
+    """Both families' part of __ip_append_data: fill the last piece of queue and add further ones.
+
+    Of what follows fragheaderlen bytes of headers, a piece that ends the datagram takes room bytes, another one maxfrag.
+    """
+    skb = skb_peek_tail(queue)
     cork.length += length
     page = msg.data
     at = msg.offset
@@ -165,6 +177,7 @@ def __ip_append_data(sk: InetSock, fl4: Flowi4, queue: SkBuffHead, cork: InetCor
             if copy > left:
                 copy = left
             if at + copy > len(page):
+                cork.length -= left
                 return -EFAULT
             skb_append_bytes(skb, page, at, copy)
             at += copy
@@ -181,7 +194,6 @@ def __ip_append_data(sk: InetSock, fl4: Flowi4, queue: SkBuffHead, cork: InetCor
         fresh = _alloc_piece(sk, size + fragheaderlen + 15, transhdrlen != 0 and skb is None, (flags & MSG_DONTWAIT) != 0)
         if isinstance(fresh, int):
             cork.length -= left
-            NET_INC_STATS(net, IPSTATS_MIB_OUTDISCARDS)
             return fresh
         fresh.ip_summed = csummode
         csummode = CHECKSUM_NONE
@@ -193,10 +205,9 @@ def __ip_append_data(sk: InetSock, fl4: Flowi4, queue: SkBuffHead, cork: InetCor
         take = size - gap - hdr
         if take > left - hdr:
             take = left - hdr
-        if take < 0:
-            return -EINVAL
-        if at + take > len(page):
-            return -EFAULT
+        if take < 0 or at + take > len(page):
+            cork.length -= left
+            return -EINVAL if take < 0 else -EFAULT
         skb_append_bytes(fresh, page, at, take)
         at += take
         left -= take + hdr
@@ -273,11 +284,8 @@ def ip_tx_timestamp(sk: InetSock, skb: SkBuff, tsflags: i64) -> None:
         sk.sk_tskey = (sk.sk_tskey + 1) & 0xFFFFFFFF
 
 
-def __ip_make_skb(sk: InetSock, fl4: Flowi4, queue: SkBuffHead, cork: InetCork) -> SkBuff | None:
-    """Make one packet of the pieces on queue, with its IP header; None where there are none.  Linux: net/ipv4/ip_output.c."""
-    skb = __skb_dequeue(queue)
-    if skb is None:
-        return None
+def ip_gather_pieces(skb: SkBuff, queue: SkBuffHead) -> None:
+    """Move the payload of the pieces on queue to skb, the first; empty, they go on its frag_list."""
     tail: SkBuff | None = None
     piece = __skb_dequeue(queue)
     while piece is not None:
@@ -297,6 +305,14 @@ def __ip_make_skb(sk: InetSock, fl4: Flowi4, queue: SkBuffHead, cork: InetCork) 
             tail.next = piece
         tail = piece
         piece = __skb_dequeue(queue)
+
+
+def __ip_make_skb(sk: InetSock, fl4: Flowi4, queue: SkBuffHead, cork: InetCork) -> SkBuff | None:
+    """Make one packet of the pieces on queue, with its IP header; None where there are none.  Linux: net/ipv4/ip_output.c."""
+    skb = __skb_dequeue(queue)
+    if skb is None:
+        return None
+    ip_gather_pieces(skb, queue)
     net = sock_net(sk)
     rt = cork.dst
     assert isinstance(rt, Rtable)

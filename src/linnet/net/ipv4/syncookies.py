@@ -13,9 +13,11 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from linnet.include.linux.if_ether import ETH_P_IPV6
+from linnet.include.linux.in6 import in6_bytes
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.net_namespace import Net
-from linnet.include.net.request_sock import RequestSock
+from linnet.include.net.request_sock import RequestSock, SynCookie
 from linnet.include.net.snmp import (
     LINUX_MIB_SYNCOOKIESSENT,
     NET_INC_STATS,
@@ -44,14 +46,6 @@ TS_OPT_SACK: Final = 1 << 4
 TS_OPT_ECN: Final = 1 << 5
 
 
-class SynCookie:
-    """What cookie_v4_init_sequence chose: the sequence number, and the MSS that it stands for."""
-
-    def __init__(self, isn: i64, mss: i64) -> None:
-        self.isn: i64 = isn
-        self.mss: i64 = mss
-
-
 # -- the sequence number
 
 def cookie_hash(net: Net, skb: SkBuff, count: i64, which: int) -> i64:
@@ -60,8 +54,11 @@ def cookie_hash(net: Net, skb: SkBuff, count: i64, which: int) -> i64:
     if len(secret) == 0:
         random = net.random.fork('syncookies')
         secret.extend([random.u64(), random.u64(), random.u64(), random.u64()])
-    data = (int(skb.saddr).to_bytes(4, 'big') + int(skb.daddr).to_bytes(4, 'big') + int(skb.sport).to_bytes(2, 'big')
-            + int(skb.dport).to_bytes(2, 'big') + int(count).to_bytes(4, 'big'))
+    if skb.protocol == ETH_P_IPV6:
+        addresses = in6_bytes(skb.saddr6) + in6_bytes(skb.daddr6)
+    else:
+        addresses = int(skb.saddr).to_bytes(4, 'big') + int(skb.daddr).to_bytes(4, 'big')
+    data = (addresses + int(skb.sport).to_bytes(2, 'big') + int(skb.dport).to_bytes(2, 'big') + int(count).to_bytes(4, 'big'))
     return siphash_2_4(secret[2 * which], secret[2 * which + 1], data) & 0xFFFFFFFF
 
 
@@ -95,13 +92,18 @@ def cookie_v4_init_sequence(sk: TcpSock, skb: SkBuff, mss: i64) -> SynCookie:
 
     Linux: net/ipv4/syncookies.c, with tcp_synq_overflow of include/net/tcp.h.
     """
+    return cookie_init_sequence(sk, skb, mss, MSSTAB)
+
+
+def cookie_init_sequence(sk: TcpSock, skb: SkBuff, mss: i64, msstab: tuple[int, int, int, int]) -> SynCookie:
+    """The part that IPv4 and IPv6 share; msstab: the segment sizes that a cookie can stand for."""
     net = sock_net(sk)
-    i: i64 = len(MSSTAB) - 1
-    while i > 0 and mss < MSSTAB[i]:
+    i: i64 = len(msstab) - 1
+    while i > 0 and mss < msstab[i]:
         i -= 1
     sk.icsk_accept_queue.synq_overflow_stamp = net.clock.jiffies()
     NET_INC_STATS(net, LINUX_MIB_SYNCOOKIESSENT)
-    return SynCookie(secure_tcp_syn_cookie(net, skb, skb.seq, i), MSSTAB[i])
+    return SynCookie(secure_tcp_syn_cookie(net, skb, skb.seq, i), msstab[i])
 
 
 def tcp_synq_no_recent_overflow(sk: TcpSock) -> bool:
@@ -112,8 +114,13 @@ def tcp_synq_no_recent_overflow(sk: TcpSock) -> bool:
 
 def __cookie_v4_check(net: Net, skb: SkBuff) -> i64:
     """The MSS of the cookie that the ACK skb brings back, 0: it is none.  Linux: net/ipv4/syncookies.c."""
+    return cookie_check_sequence(net, skb, MSSTAB)
+
+
+def cookie_check_sequence(net: Net, skb: SkBuff, msstab: tuple[int, int, int, int]) -> i64:
+    """The part that IPv4 and IPv6 share."""
     index = check_tcp_syn_cookie(net, skb, (skb.ack_seq - 1) & U32, (skb.seq - 1) & U32)
-    return MSSTAB[index] if 0 <= index < len(MSSTAB) else 0
+    return msstab[index] if 0 <= index < len(msstab) else 0
 
 
 # -- the timestamp

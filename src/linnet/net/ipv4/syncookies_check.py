@@ -15,7 +15,13 @@ from linnet.include.net.tcp_states import TCP_NEW_SYN_RECV
 from linnet.net.core.request_sock import reqsk_alloc, reqsk_put
 from linnet.net.core.sock import sock_put
 from linnet.net.ipv4.inet_connection_sock import inet_csk_reqsk_queue_add
-from linnet.net.ipv4.syncookies import __cookie_v4_check, cookie_ecn_ok, cookie_timestamp_decode, tcp_synq_no_recent_overflow
+from linnet.net.ipv4.syncookies import (
+    MSSTAB,
+    cookie_check_sequence,
+    cookie_ecn_ok,
+    cookie_timestamp_decode,
+    tcp_synq_no_recent_overflow,
+)
 from linnet.net.ipv4.tcp_input_opt import tcp_parse_options
 from linnet.net.ipv4.tcp_minisocks import tcp_openreq_init_rwin
 
@@ -74,12 +80,17 @@ def cookie_v4_check(ops: RequestSockOps, sk: TcpSock, skb: SkBuff) -> Sock | Non
 
     Linux: net/ipv4/syncookies.c.
     """
+    return cookie_check(ops, sk, skb, MSSTAB)
+
+
+def cookie_check(ops: RequestSockOps, sk: TcpSock, skb: SkBuff, msstab: tuple[int, int, int, int]) -> Sock | None:
+    """The part that IPv4 and IPv6 share."""
     net = sock_net(sk)
     if (skb.tcp_flags & (TCPHDR_ACK | TCPHDR_RST)) != TCPHDR_ACK or net.ipv4.sysctl_tcp_syncookies == 0:
         return sk
     if tcp_synq_no_recent_overflow(sk):
         return sk
-    mss = __cookie_v4_check(net, skb)
+    mss = cookie_check_sequence(net, skb, msstab)
     if mss == 0:
         NET_INC_STATS(net, LINUX_MIB_SYNCOOKIESFAILED)
         return sk

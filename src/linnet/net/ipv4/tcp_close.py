@@ -78,7 +78,7 @@ from linnet.net.ipv4.inet_connection_sock import (
     inet_csk_reqsk_queue_drop,
     inet_csk_reset_keepalive_timer,
 )
-from linnet.net.ipv4.inet_hashtables import inet_bhash2_update_saddr
+from linnet.net.ipv4.inet_hashtables import inet_bhash2_reset_saddr
 from linnet.net.ipv4.tcp import tcp_check_oom, tcp_clear_xmit_timers, tcp_done, tcp_set_state, tcp_write_queue_purge
 from linnet.net.ipv4.tcp_cong import tcp_set_ca_state
 from linnet.net.ipv4.tcp_fastopen import tcp_fastopen_active_disable_ofo_check, tcp_free_fastopen_req
@@ -296,7 +296,7 @@ def tcp_disconnect(sk: Sock, flags: int) -> int:
     tp.ooo_last_skb = None
     tp.sk_dport = 0
     if (tp.sk_userlocks & SOCK_BINDADDR_LOCK) == 0:
-        inet_bhash2_update_saddr(tp, 0)
+        inet_bhash2_reset_saddr(tp)
     tp.sk_shutdown = 0
     sock_reset_flag(tp, SOCK_DONE)
     tcp_reset_connection_state(tp)

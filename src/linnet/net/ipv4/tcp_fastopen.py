@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
+from linnet.include.linux.if_ether import ETH_P_IPV6
+from linnet.include.linux.in6 import in6_bytes
 from linnet.include.linux.netdevice import IFF_LOOPBACK
+from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.dst import RTAX_FASTOPEN_NO_COOKIE, DstEntry
 from linnet.include.net.inet_connection_sock import InetConnectionSock
 from linnet.include.net.net_namespace import Net
@@ -93,31 +96,37 @@ def tcp_fastopen_key_parse(text: str) -> bytes:
 
 # -- cookies
 
-def tcp_fastopen_cookie_of(key: bytes, client: i64, server: i64) -> bytes:
-    """SipHash-2-4 of the client's and the server's address.  Linux: net/ipv4/tcp_fastopen.c, __tcp_fastopen_cookie_gen_cipher."""
-    addresses = int(client).to_bytes(4, 'big') + int(server).to_bytes(4, 'big')
+def tcp_fastopen_cookie_of(key: bytes, skb: SkBuff) -> bytes:
+    """SipHash-2-4 of the addresses of skb, a SYN: the client's and the server's.
+
+    Linux: net/ipv4/tcp_fastopen.c, __tcp_fastopen_cookie_gen_cipher.
+    """
+    if skb.protocol == ETH_P_IPV6:
+        addresses = in6_bytes(skb.saddr6) + in6_bytes(skb.daddr6)
+    else:
+        addresses = int(skb.saddr).to_bytes(4, 'big') + int(skb.daddr).to_bytes(4, 'big')
     value = siphash_2_4(int.from_bytes(key[:8], 'little'), int.from_bytes(key[8:], 'little'), addresses)
     return value.to_bytes(TCP_FASTOPEN_COOKIE_SIZE, 'little')
 
 
-def tcp_fastopen_cookie_gen(sk: InetConnectionSock, client: i64, server: i64, foc: TcpFastopenCookie) -> None:
-    """Make the cookie for a client into foc.  Linux: net/ipv4/tcp_fastopen.c."""
-    foc.val = tcp_fastopen_cookie_of(tcp_fastopen_get_ctx(sk).keys[0], client, server)
+def tcp_fastopen_cookie_gen(sk: InetConnectionSock, skb: SkBuff, foc: TcpFastopenCookie) -> None:
+    """Make the cookie for the client that skb, a SYN, is of, into foc.  Linux: net/ipv4/tcp_fastopen.c."""
+    foc.val = tcp_fastopen_cookie_of(tcp_fastopen_get_ctx(sk).keys[0], skb)
     foc.len = TCP_FASTOPEN_COOKIE_SIZE
 
 
 def tcp_fastopen_cookie_gen_check(
-    sk: InetConnectionSock, client: i64, server: i64, orig: TcpFastopenCookie, valid_foc: TcpFastopenCookie,
+    sk: InetConnectionSock, skb: SkBuff, orig: TcpFastopenCookie, valid_foc: TcpFastopenCookie,
 ) -> int:
     """Is orig a cookie of ours for that client? 1: by the first key, 2: by the second, 0: no. valid_foc: the one by the first.
 
     Linux: net/ipv4/tcp_fastopen.c.
     """
-    tcp_fastopen_cookie_gen(sk, client, server, valid_foc)
+    tcp_fastopen_cookie_gen(sk, skb, valid_foc)
     nr = 0
     for key in tcp_fastopen_get_ctx(sk).keys:
         nr += 1
-        if orig.val == tcp_fastopen_cookie_of(key, client, server):
+        if orig.val == tcp_fastopen_cookie_of(key, skb):
             return nr
     return 0
 

@@ -90,9 +90,9 @@ def tcp_try_fastopen(sk: TcpSock, skb: SkBuff, req: RequestSock, foc: TcpFastope
     by_key = 0
     trusted = tcp_fastopen_no_cookie(sk, dst, TFO_SERVER_COOKIE_NOT_REQD)
     if not trusted and foc.len == 0:
-        tcp_fastopen_cookie_gen(sk, skb.saddr, skb.daddr, valid_foc)
+        tcp_fastopen_cookie_gen(sk, skb, valid_foc)
     elif not trusted and foc.len > 0:
-        by_key = tcp_fastopen_cookie_gen_check(sk, skb.saddr, skb.daddr, foc, valid_foc)
+        by_key = tcp_fastopen_cookie_gen_check(sk, skb, foc, valid_foc)
         if by_key == 0:
             NET_INC_STATS(net, LINUX_MIB_TCPFASTOPENPASSIVEFAIL)
     if trusted or by_key != 0:

@@ -29,7 +29,6 @@ from linnet.include.net.snmp import (
 )
 from linnet.include.net.sock import sock_net
 from linnet.include.net.tcp import (
-    TCP_MSS_DEFAULT,
     TCP_TIMEOUT_INIT,
     TCPHDR_CWR,
     TCPHDR_ECE,
@@ -45,7 +44,6 @@ from linnet.net.ipv4.inet_connection_sock import (
     inet_csk_reqsk_queue_add,
     inet_csk_reqsk_queue_hash_add,
 )
-from linnet.net.ipv4.syncookies import cookie_v4_init_sequence
 from linnet.net.ipv4.tcp_cong import tcp_ca_needs_ecn
 from linnet.net.ipv4.tcp_fastopen_serv import tcp_try_fastopen
 from linnet.net.ipv4.tcp_input_opt import tcp_clear_options, tcp_parse_options
@@ -134,7 +132,7 @@ def tcp_syn_backlog_short(sk: TcpSock, skb: SkBuff) -> bool:
     backlog = net.ipv4.sysctl_tcp_max_syn_backlog
     if backlog - sk.icsk_accept_queue.qlen >= backlog >> 2:
         return False
-    return not tcp_peer_is_proven(net, skb.daddr, skb.saddr)
+    return not tcp_peer_is_proven(net, skb)
 
 
 def tcp_conn_request(rsk_ops: RequestSockOps, sk: TcpSock, skb: SkBuff) -> int:
@@ -157,7 +155,7 @@ def tcp_conn_request(rsk_ops: RequestSockOps, sk: TcpSock, skb: SkBuff) -> int:
     req = inet_reqsk_alloc(rsk_ops, sk)
     req.syncookie = want_cookie
     opt = TcpOptionsReceived()
-    opt.mss_clamp = TCP_MSS_DEFAULT
+    opt.mss_clamp = rsk_ops.mss_clamp
     opt.user_mss = sk.rx_opt.user_mss
     foc = TcpFastopenCookie()
     if not want_cookie:
@@ -209,7 +207,7 @@ def tcp_conn_cookie(
     rsk_ops: RequestSockOps, sk: TcpSock, skb: SkBuff, req: RequestSock, dst: DstEntry, foc: TcpFastopenCookie,
 ) -> None:
     """Answer the SYN by a cookie, and forget it. Part of Linux's tcp_conn_request."""
-    cookie = cookie_v4_init_sequence(sk, skb, req.mss)
+    cookie = rsk_ops.cookie_init_seq(sk, skb, req.mss)
     req.snt_isn = cookie.isn
     req.mss = cookie.mss
     if not req.tstamp_ok:

@@ -11,6 +11,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from linnet.include.linux.in6 import IN6ADDR_LOOPBACK
 from linnet.include.linux.inet import IPPROTO_TCP
 from linnet.include.linux.ip import ip_ttl
 from linnet.include.linux.skbuff import CHECKSUM_PARTIAL, SKB_GSO_TCPV4, SkBuff
@@ -26,12 +27,12 @@ from linnet.include.net.inet_connection_sock import (
     InetConnectionSockAfOps,
     inet_csk,
 )
-from linnet.include.net.inet_hashtables import InetHashinfo
+from linnet.include.net.inet_hashtables import InetHashinfo, sk_daddr_set, sk_rcv_saddr_set
 from linnet.include.net.inet_sock import InetSock, inet_sk
 from linnet.include.net.inet_timewait_sock import InetTimewaitSock
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.protocol import NetProtocol
-from linnet.include.net.request_sock import RequestSock, RequestSockOps, TcpFastopenCookie
+from linnet.include.net.request_sock import RequestSock, RequestSockOps, SynCookie, TcpFastopenCookie
 from linnet.include.net.route import RTCF_BROADCAST, RTCF_MULTICAST, Rtable
 from linnet.include.net.snmp import (
     IPSTATS_MIB_OUTNOROUTES,
@@ -61,6 +62,7 @@ from linnet.net.ipv4.inet_connection_sock import (
 )
 from linnet.net.ipv4.inet_hashtables import (
     __inet_inherit_port,
+    inet_bhash2_reset_saddr,
     inet_bhash2_update_saddr,
     inet_ehash_nolisten,
     inet_hash,
@@ -68,11 +70,14 @@ from linnet.net.ipv4.inet_hashtables import (
     inet_put_port,
     inet_unhash,
 )
+from linnet.net.ipv4.inet_hashtables_chain import sk_is_ipv6
 from linnet.net.ipv4.inet_rebuild import inet_sk_rebuild_header
 from linnet.net.ipv4.inet_state import InetSockCb
 from linnet.net.ipv4.ip_options import ip_options_echo
 from linnet.net.ipv4.ip_output_local import ip_build_and_send_pkt, ip_queue_xmit
+from linnet.net.ipv4.ip_sockglue import ip_getsockopt, ip_recv_error, ip_setsockopt
 from linnet.net.ipv4.route import ip_route_connect, ip_route_newports
+from linnet.net.ipv4.syncookies import cookie_v4_init_sequence
 from linnet.net.ipv4.syncookies_check import cookie_v4_check
 from linnet.net.ipv4.tcp import (
     tcp_clear_xmit_timers,
@@ -95,7 +100,7 @@ from linnet.net.ipv4.tcp_input_conn import tcp_conn_request
 from linnet.net.ipv4.tcp_input_cwnd import tcp_initialize_rcv_mss
 from linnet.net.ipv4.tcp_input_data import tcp_purge_ofo_queue
 from linnet.net.ipv4.tcp_ipv4_err import tcp_v4_err, tcp_v4_mtu_reduced
-from linnet.net.ipv4.tcp_ipv4_md5 import tcp_md5_key_copy
+from linnet.net.ipv4.tcp_ipv4_md5 import tcp_md5_key_copy, tcp_v4_parse_md5_keys
 from linnet.net.ipv4.tcp_ipv4_rcv import tcp_v4_do_rcv, tcp_v4_early_demux, tcp_v4_rcv
 from linnet.net.ipv4.tcp_ipv4_reply import skb_net, tcp_v4_reqsk_send_ack, tcp_v4_send_reset
 from linnet.net.ipv4.tcp_minisocks import tcp_create_openreq_child
@@ -150,14 +155,14 @@ def tcp_v4_connect(sk: Sock, uaddr: Sockaddr) -> int:
     if sk.inet_saddr == 0:
         inet_bhash2_update_saddr(sk, fl4.saddr)
     else:
-        sk.sk_rcv_saddr = sk.inet_saddr
+        sk_rcv_saddr_set(sk, sk.inet_saddr)
     if sk.rx_opt.ts_recent_stamp != 0 and sk.sk_daddr != daddr:
         # another peer than last time: its timestamps say nothing
         sk.rx_opt.ts_recent = 0
         sk.rx_opt.ts_recent_stamp = 0
         sk.write_seq = 0
     sk.sk_dport = uaddr.sin_port
-    sk.sk_daddr = daddr
+    sk_daddr_set(sk, daddr)
     sk.icsk_ext_hdr_len = len(sk.inet_opt)
     sk.rx_opt.mss_clamp = TCP_MSS_DEFAULT
     # from now on it can be found by segments, so the state is set before the hash
@@ -181,7 +186,7 @@ def tcp_v4_connect(sk: Sock, uaddr: Sockaddr) -> int:
         # this unhashes the sock and gives the port back
         tcp_set_state(sk, TCP_CLOSE)
         if (sk.sk_userlocks & SOCK_BINDADDR_LOCK) == 0:
-            inet_bhash2_update_saddr(sk, 0)
+            inet_bhash2_reset_saddr(sk)
         sk.sk_route_caps = 0
         sk.sk_dport = 0
     return err
@@ -214,8 +219,8 @@ def tcp_v4_syn_recv_sock(sk: Sock, skb: SkBuff, req: RequestSock, dst: DstEntry 
         return None
     newsk.sk_gso_type = SKB_GSO_TCPV4
     inet_sk_rx_dst_set(newsk, skb)
-    newsk.sk_daddr = req.ir_rmt_addr
-    newsk.sk_rcv_saddr = req.ir_loc_addr
+    sk_daddr_set(newsk, req.ir_rmt_addr)
+    sk_rcv_saddr_set(newsk, req.ir_loc_addr)
     newsk.inet_saddr = req.ir_loc_addr
     newsk.sk_bound_dev_if = req.sk_bound_dev_if
     newsk.inet_opt = req.ireq_opt
@@ -226,12 +231,20 @@ def tcp_v4_syn_recv_sock(sk: Sock, skb: SkBuff, req: RequestSock, dst: DstEntry 
     newsk.rcv_tos = skb.tos
     newsk.icsk_ext_hdr_len = len(newsk.inet_opt)
     newsk.inet_id = net.random.u32() & 0xFFFF
-    if sk.md5sig_info is not None:
-        tcp_md5_key_copy(newsk, sk, req.ir_rmt_addr)
-        if newsk.md5sig_info is not None:
-            newsk.tcp_header_len += TCPOLEN_MD5SIG_ALIGNED
     if dst is None:
         dst = inet_csk_route_child_sock(sk, newsk, req)
+    return tcp_syn_recv_child(sk, newsk, req, dst)
+
+
+def tcp_syn_recv_child(sk: TcpSock, newsk: TcpSock, req: RequestSock, dst: DstEntry | None) -> TcpSock | None:
+    """Give a child, which has its addresses, its route dst, MSS and key, and put it in the request's place in the hash.
+
+    The part that tcp_v4_syn_recv_sock shares with IPv6's. None: it has no route, or the request is gone; then it ends.
+    """
+    if sk.md5sig_info is not None:
+        tcp_md5_key_copy(newsk, sk, req)
+        if newsk.md5sig_info is not None:
+            newsk.tcp_header_len += TCPOLEN_MD5SIG_ALIGNED
     if dst is not None:
         sk_setup_caps(newsk, dst)
         tcp_ca_openreq_child(newsk)
@@ -292,8 +305,10 @@ def tcp_v4_send_synack(
 def tcp_rtx_synack(sk: Sock, req: RequestSock) -> int:
     """Send the SYN-ACK again. 0 or a negative errno.  Linux: net/ipv4/tcp_output.c."""
     net = sock_net(sk)
+    ops = req.rsk_ops
+    assert ops is not None
     req.txhash = net.random.u32() | 1
-    err = tcp_v4_send_synack(sk, None, req, None, None)
+    err = ops.send_synack(sk, None, req, None, None)
     if err == 0:
         NET_INC_STATS(net, TCP_MIB_RETRANSSEGS)
         NET_INC_STATS(net, LINUX_MIB_TCPSYNRETRANS)
@@ -349,9 +364,16 @@ def tcp_twsk_reuse(sk: TcpSock, tw: InetTimewaitSock) -> bool:
     """
     net = sock_net(sk)
     reuse = net.ipv4.sysctl_tcp_tw_reuse
-    if reuse == 0 or (reuse == 2 and (tw.sk_daddr >> 24) != 127 and (tw.sk_rcv_saddr >> 24) != 127):
+    if reuse == 0 or (reuse == 2 and not twsk_loopback(tw)):
         return False
     return net.clock.jiffies() > tw.tw_entry_stamp + net.ipv4.sysctl_tcp_tw_reuse_delay
+
+
+def twsk_loopback(tw: InetTimewaitSock) -> bool:
+    """Was it a connection of this machine with itself? Part of Linux's tcp_twsk_unique."""
+    if sk_is_ipv6(tw):
+        return tw.sk_v6_daddr == IN6ADDR_LOOPBACK or tw.sk_v6_rcv_saddr == IN6ADDR_LOOPBACK
+    return (tw.sk_daddr >> 24) == 127 or (tw.sk_rcv_saddr >> 24) == 127
 
 
 def tcp_twsk_unique(sk: TcpSock, tw: InetTimewaitSock, chosen: bool) -> bool:
@@ -408,16 +430,40 @@ class TcpIpv4AfOps(InetConnectionSockAfOps):
         """See tcp_v4_mtu_reduced."""
         tcp_v4_mtu_reduced(sk)
 
+    def md5_parse(self, sk: Sock, optname: int, optval: bytes) -> int:
+        """See tcp_v4_parse_md5_keys."""
+        return tcp_v4_parse_md5_keys(tcp_sk(sk), optname, optval)
+
+    def setsockopt(self, sk: Sock, level: int, optname: int, optval: bytes) -> int:
+        """See ip_setsockopt."""
+        return ip_setsockopt(sk, level, optname, optval)
+
+    def getsockopt(self, sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
+        """See ip_getsockopt."""
+        return ip_getsockopt(sk, level, optname, optlen)
+
+    def recv_error(self, sk: Sock, msg: Msghdr, length: int) -> int:
+        """See ip_recv_error."""
+        return ip_recv_error(sk, msg, length)
+
 
 IPV4_SPECIFIC: Final = TcpIpv4AfOps()
 
 
-class TcpRequestSockOps(RequestSockOps):
-    """Linux: tcp_request_sock_ops and tcp_request_sock_ipv4_ops."""
+class TcpRequestOps(RequestSockOps):
+    """What requests of both families have in common."""
 
     def rtx_syn_ack(self, sk: Sock, req: RequestSock) -> int:
         """See tcp_rtx_synack."""
         return tcp_rtx_synack(sk, req)
+
+    def syn_ack_timeout(self, req: RequestSock) -> None:
+        """Count it.  Linux: net/ipv4/tcp_timer.c, tcp_syn_ack_timeout."""
+        NET_INC_STATS(sock_net(req), LINUX_MIB_TCPTIMEOUTS)
+
+
+class TcpRequestSockOps(TcpRequestOps):
+    """Linux: tcp_request_sock_ops and tcp_request_sock_ipv4_ops."""
 
     def send_reset(self, sk: Sock, skb: SkBuff) -> None:
         """See tcp_v4_send_reset."""
@@ -427,9 +473,9 @@ class TcpRequestSockOps(RequestSockOps):
         """See tcp_v4_reqsk_send_ack."""
         tcp_v4_reqsk_send_ack(sk, skb, req)
 
-    def syn_ack_timeout(self, req: RequestSock) -> None:
-        """Count it.  Linux: net/ipv4/tcp_timer.c, tcp_syn_ack_timeout."""
-        NET_INC_STATS(sock_net(req), LINUX_MIB_TCPTIMEOUTS)
+    def cookie_init_seq(self, sk: Sock, skb: SkBuff, mss: i64) -> SynCookie:
+        """See cookie_v4_init_sequence."""
+        return cookie_v4_init_sequence(tcp_sk(sk), skb, mss)
 
     def init_seq(self, skb: SkBuff) -> i64:
         """See tcp_v4_init_seq."""
@@ -443,8 +489,8 @@ class TcpRequestSockOps(RequestSockOps):
         """Linux: net/ipv4/tcp_ipv4.c, tcp_v4_init_req."""
         req.ir_loc_addr = skb.daddr
         req.ir_rmt_addr = skb.saddr
-        req.sk_rcv_saddr = skb.daddr
-        req.sk_daddr = skb.saddr
+        sk_rcv_saddr_set(req, skb.daddr)
+        sk_daddr_set(req, skb.saddr)
         if skb.ip_opt:
             req.ireq_opt = ip_options_echo(sock_net(sk), skb.ip_opt, skb.saddr, skb.daddr)
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from linnet.include.linux.socket import AF_INET
 from linnet.include.net.inet_connection_sock import (
     ICSK_TIME_LOSS_PROBE,
     ICSK_TIME_PROBE0,
@@ -43,8 +44,13 @@ def ticks_until(net: Net, expires: i64) -> int:
     return int(left // NSEC_PER_TICK) if left > 0 else 0
 
 
-def get_tcp4_sock(net: Net, sk: TcpSock, i: int) -> str:
-    """The line of a listener or a connection.  Linux: net/ipv4/tcp_ipv4.c."""
+def sock_addrs4(sk: Sock) -> str:
+    """Both ends of a sock of AF_INET."""
+    return f'{addr_hex(sk.sk_rcv_saddr, sk.sk_num)} {addr_hex(sk.sk_daddr, sk.sk_dport)}'
+
+
+def tcp_sock_line(net: Net, sk: TcpSock, i: int, addrs: str) -> str:
+    """The line of a listener or a connection; addrs: both its ends.  Linux: get_tcp4_sock and get_tcp6_sock."""
     timer_active = 0
     expires = net.clock.now
     keepalive = sk.sk_timer
@@ -68,7 +74,7 @@ def get_tcp4_sock(net: Net, sk: TcpSock, i: int) -> str:
     elif sk.snd_ssthresh >= TCP_INFINITE_SSTHRESH:
         ssthresh = -1
     return (
-        f'{i:4d}: {addr_hex(sk.sk_rcv_saddr, sk.sk_num)} {addr_hex(sk.sk_daddr, sk.sk_dport)} {int(sk.sk_state):02X} '
+        f'{i:4d}: {addrs} {int(sk.sk_state):02X} '
         f'{int((sk.write_seq - sk.snd_una) & U32):08X}:{int(rx_queue):08X} {timer_active:02X}:{ticks_until(net, expires):08X} '
         f'{int(sk.icsk_retransmits):08X} {0:5d} {int(sk.icsk_probes_out):8d} {int(sk.sk_ino)} {int(sk.sk_refcnt)} {0:016x} '
         f'{int(sk.icsk_rto // 10)} {int(sk.ack_ato // 10)} {int(sk.ack_quick << 1) | (1 if sk.ack_pingpong > 0 else 0)} '
@@ -76,28 +82,38 @@ def get_tcp4_sock(net: Net, sk: TcpSock, i: int) -> str:
     )
 
 
-def get_openreq4(net: Net, req: RequestSock, i: int) -> str:
-    """The line of a handshake in progress.  Linux: net/ipv4/tcp_ipv4.c."""
+def tcp_openreq_line(net: Net, req: RequestSock, i: int, addrs: str) -> str:
+    """The line of a handshake in progress.  Linux: get_openreq4 and get_openreq6."""
     timer = req.rsk_timer
     expires = timer.expires if timer is not None and timer.armed else net.clock.now
     return (
-        f'{i:4d}: {addr_hex(req.ir_loc_addr, req.ir_num)} {addr_hex(req.ir_rmt_addr, req.ir_rmt_port)} {TCP_SYN_RECV:02X} '
+        f'{i:4d}: {addrs} {TCP_SYN_RECV:02X} '
         f'{0:08X}:{0:08X} {1:02X}:{ticks_until(net, expires):08X} {int(req.num_timeout):08X} {0:5d} {0:8d} {0:d} {0:d} {0:016x}'
     )
 
 
-def get_timewait4_sock(net: Net, tw: InetTimewaitSock, i: int) -> str:
-    """The line of a TIME_WAIT sock.  Linux: net/ipv4/tcp_ipv4.c."""
+def tcp_timewait_line(net: Net, tw: InetTimewaitSock, i: int, addrs: str) -> str:
+    """The line of a TIME_WAIT sock.  Linux: get_timewait4_sock and get_timewait6_sock."""
     timer = tw.tw_timer
     expires = timer.expires if timer is not None else net.clock.now
     return (
-        f'{i:4d}: {addr_hex(tw.sk_rcv_saddr, tw.sk_num)} {addr_hex(tw.sk_daddr, tw.sk_dport)} {int(tw.tw_substate):02X} '
+        f'{i:4d}: {addrs} {int(tw.tw_substate):02X} '
         f'{0:08X}:{0:08X} {3:02X}:{ticks_until(net, expires):08X} {0:08X} {0:5d} {0:8d} {0:d} {int(tw.sk_refcnt)} {0:016x}'
     )
 
 
-def tcp_seq_socks(net: Net) -> list[Sock]:
-    """All socks of a host that segments can find: listeners first, then the rest."""
+def tcp_seq_line(net: Net, sk: Sock, i: int, addrs: str) -> str:
+    """The line of whatever kind of sock stands in the hashes."""
+    if isinstance(sk, TcpSock):
+        return tcp_sock_line(net, sk, i, addrs)
+    if isinstance(sk, RequestSock):
+        return tcp_openreq_line(net, sk, i, addrs)
+    assert isinstance(sk, InetTimewaitSock)
+    return tcp_timewait_line(net, sk, i, addrs)
+
+
+def tcp_seq_socks(net: Net, family: i64 = AF_INET) -> list[Sock]:
+    """All socks of a family that segments can find: listeners first, then the rest."""
     hashinfo = inet_hashinfo(net)
     found: list[Sock] = []
     for bucket in hashinfo.lhash.values():
@@ -107,19 +123,12 @@ def tcp_seq_socks(net: Net) -> list[Sock]:
         while sk is not None:
             found.append(sk)
             sk = sk.sk_hash_next
-    return found
+    return [sk for sk in found if sk.sk_family == family]
 
 
 def tcp4_seq_show(net: Net) -> str:
-    """/proc/net/tcp.  Linux: net/ipv4/tcp_ipv4.c."""
+    """/proc/net/tcp: the socks of AF_INET.  Linux: net/ipv4/tcp_ipv4.c."""
     lines = [TCP4_HEADER.ljust(TMPSZ - 1)]
-    for i, sk in enumerate(tcp_seq_socks(net)):
-        if isinstance(sk, TcpSock):
-            line = get_tcp4_sock(net, sk, i)
-        elif isinstance(sk, RequestSock):
-            line = get_openreq4(net, sk, i)
-        else:
-            assert isinstance(sk, InetTimewaitSock)
-            line = get_timewait4_sock(net, sk, i)
-        lines.append(line.ljust(TMPSZ - 1))
+    for i, sk in enumerate(tcp_seq_socks(net, AF_INET)):
+        lines.append(tcp_seq_line(net, sk, i, sock_addrs4(sk)).ljust(TMPSZ - 1))
     return '\n'.join(lines) + '\n'

@@ -89,6 +89,54 @@ from linnet.net.ipv4.tcp_minisocks_req import tcp_check_req
 LINUX_FILE: Final = 'net/ipv4/tcp_ipv4.c'
 
 
+class TcpSegmentOps:
+    """What a segment of one family calls for, where no sock of the family stands by: its listener, and answers."""
+
+    def lookup_listener(self, net: Net, skb: SkBuff) -> Sock | None:
+        """The listener that skb, a SYN for a TIME_WAIT sock, is for."""
+        raise AssertionError('a segment has a family')
+
+    def rcv_sock(self, sk: Sock, skb: SkBuff) -> i64:
+        """Give skb to a full sock or a listener, whose reference goes."""
+        raise AssertionError('a segment has a family')
+
+    def send_reset(self, sk: Sock | None, skb: SkBuff) -> None:
+        """Answer skb with a RST."""
+        raise AssertionError('a segment has a family')
+
+    def timewait_ack(self, tw: InetTimewaitSock, skb: SkBuff) -> None:
+        """Answer skb with what the connection said last; the caller's reference goes."""
+        raise AssertionError('a segment has a family')
+
+
+def tcp_v4_lookup_listener(net: Net, skb: SkBuff) -> Sock | None:
+    """The listener that skb is for. (In a class Python would mangle the name of what it calls.)"""
+    return __inet_lookup_listener(net, skb.saddr, skb.sport, skb.daddr, skb.dport, skb.skb_iif)
+
+
+class TcpV4SegmentOps(TcpSegmentOps):
+    """IPv4's."""
+
+    def lookup_listener(self, net: Net, skb: SkBuff) -> Sock | None:
+        """See __inet_lookup_listener."""
+        return tcp_v4_lookup_listener(net, skb)
+
+    def rcv_sock(self, sk: Sock, skb: SkBuff) -> i64:
+        """See tcp_v4_rcv_sock."""
+        return tcp_v4_rcv_sock(sk, skb)
+
+    def send_reset(self, sk: Sock | None, skb: SkBuff) -> None:
+        """See tcp_v4_send_reset."""
+        tcp_v4_send_reset(sk, skb)
+
+    def timewait_ack(self, tw: InetTimewaitSock, skb: SkBuff) -> None:
+        """See tcp_v4_timewait_ack."""
+        tcp_v4_timewait_ack(tw, skb)
+
+
+TCP_V4_SEGMENT_OPS: Final = TcpV4SegmentOps()
+
+
 class SockEdemux(SkbDestructor):
     """skb->destructor = sock_edemux: the reference that early demux took."""
 
@@ -228,8 +276,11 @@ def tcp_add_backlog(sk: TcpSock, skb: SkBuff) -> bool:
     return False
 
 
-def tcp_v4_cookie_check(sk: TcpSock, skb: SkBuff) -> Sock | None:
-    """Does the segment bring a SYN cookie back? See cookie_v4_check.  Linux: net/ipv4/tcp_ipv4.c."""
+def tcp_cookie_check(sk: TcpSock, skb: SkBuff) -> Sock | None:
+    """Does the segment bring a SYN cookie back? See cookie_v4_check.
+
+    Linux: net/ipv4/tcp_ipv4.c, tcp_v4_cookie_check; net/ipv6/tcp_ipv6.c, tcp_v6_cookie_check.
+    """
     return sk.icsk_af_ops.cookie_check(sk, skb)
 
 
@@ -244,8 +295,13 @@ def tcp_v4_do_rcv(sk: Sock, skb: SkBuff) -> int:
             sk.sk_rx_dst = None
         tcp_rcv_established(sk, skb)
         return 0
+    return tcp_do_rcv(TCP_V4_SEGMENT_OPS, sk, skb)
+
+
+def tcp_do_rcv(ops: TcpSegmentOps, sk: TcpSock, skb: SkBuff) -> int:
+    """A segment for a sock that is not established. The part of tcp_v4_do_rcv that IPv6's shares."""
     if sk.sk_state == TCP_LISTEN and (skb.tcp_flags & TCPHDR_SYN) == 0:
-        nsk = tcp_v4_cookie_check(sk, skb)
+        nsk = tcp_cookie_check(sk, skb)
         if nsk is None:
             kfree_skb_reason(skb, SKB_DROP_REASON_NOT_SPECIFIED)
             return 0
@@ -253,24 +309,24 @@ def tcp_v4_do_rcv(sk: Sock, skb: SkBuff) -> int:
             assert isinstance(nsk, TcpSock)
             refused = tcp_child_process(sk, nsk, skb)
             if refused != 0:
-                tcp_v4_send_reset(nsk, skb)
+                ops.send_reset(nsk, skb)
                 kfree_skb_reason(skb, int(refused))
             return 0
     reason = tcp_rcv_state_process(sk, skb)
     if reason != 0:
-        tcp_v4_send_reset(sk, skb)
+        ops.send_reset(sk, skb)
         kfree_skb_reason(skb, int(reason))
     return 0
 
 
-def tcp_v4_bad_packet(net: Net, skb: SkBuff, reason: i64) -> i64:
+def tcp_bad_packet(net: Net, skb: SkBuff, reason: i64) -> i64:
     """A segment that is none: count and drop it."""
     NET_INC_STATS(net, TCP_MIB_INERRS)
     kfree_skb_reason(skb, int(reason))
     return 0
 
 
-def tcp_v4_inbound_hash_ok(sk: Sock, skb: SkBuff) -> bool:
+def tcp_inbound_hash_ok(sk: Sock, skb: SkBuff) -> bool:
     """Is skb signed as it should be? If not, skb and the reference of sk go."""
     owner = sk.rsk_listener if isinstance(sk, RequestSock) else sk
     if not isinstance(owner, TcpSock):
@@ -297,26 +353,26 @@ def tcp_v4_rcv(skb: SkBuff) -> i64:
         return 0
     NET_INC_STATS(net, TCP_MIB_INSEGS)
     if not pskb_may_pull(skb, 20):
-        return tcp_v4_bad_packet(net, skb, SKB_DROP_REASON_PKT_TOO_SMALL)
+        return tcp_bad_packet(net, skb, SKB_DROP_REASON_PKT_TOO_SMALL)
     doff = (i64(skb.head[skb.data + 12]) >> 4) << 2
     if doff < 20 or not pskb_may_pull(skb, doff):
-        return tcp_v4_bad_packet(net, skb, SKB_DROP_REASON_PKT_TOO_SMALL)
+        return tcp_bad_packet(net, skb, SKB_DROP_REASON_PKT_TOO_SMALL)
     tcp_v4_fill_cb(skb)
     if skb.ip_summed != CHECKSUM_UNNECESSARY and tcp_v4_checksum_bad(skb):
         NET_INC_STATS(net, TCP_MIB_INCSUMERRORS)
         trace_tcp_bad_csum(skb)
-        return tcp_v4_bad_packet(net, skb, SKB_DROP_REASON_TCP_CSUM)
+        return tcp_bad_packet(net, skb, SKB_DROP_REASON_TCP_CSUM)
     sk = __inet_lookup_skb(net, skb, skb.sport, skb.dport)
     if sk is None:
         tcp_v4_send_reset(None, skb)
         kfree_skb_reason(skb, SKB_DROP_REASON_NO_SOCKET)
         return 0
     if sk.sk_state == TCP_TIME_WAIT:
-        return tcp_v4_rcv_time_wait(sk, skb)
-    if tcp_md5_needed(net, skb) and not tcp_v4_inbound_hash_ok(sk, skb):
+        return tcp_rcv_time_wait(TCP_V4_SEGMENT_OPS, sk, skb)
+    if tcp_md5_needed(net, skb) and not tcp_inbound_hash_ok(sk, skb):
         return 0
     if sk.sk_state == TCP_NEW_SYN_RECV:
-        return tcp_v4_rcv_request(sk, skb)
+        return tcp_rcv_request(TCP_V4_SEGMENT_OPS, sk, skb)
     return tcp_v4_rcv_sock(sk, skb)
 
 
@@ -344,14 +400,14 @@ def tcp_v4_rcv_sock(sk: Sock, skb: SkBuff) -> i64:
     return 0
 
 
-def tcp_v4_rcv_request(req: Sock, skb: SkBuff) -> i64:
-    """A segment for a handshake in progress, whose reference goes. Part of Linux's tcp_v4_rcv."""
+def tcp_rcv_request(ops: TcpSegmentOps, req: Sock, skb: SkBuff) -> i64:
+    """A segment for a handshake in progress, whose reference goes. Part of Linux's tcp_v4_rcv and tcp_v6_rcv."""
     assert isinstance(req, RequestSock)
     sk = req.rsk_listener
     assert isinstance(sk, TcpSock)
     if sk.sk_state != TCP_LISTEN:
         inet_csk_reqsk_queue_drop_and_put(sk, req)
-        tcp_v4_send_reset(None, skb)
+        ops.send_reset(None, skb)
         kfree_skb_reason(skb, SKB_DROP_REASON_NO_SOCKET)
         return 0
     sk.sk_refcnt += 1
@@ -363,32 +419,32 @@ def tcp_v4_rcv_request(req: Sock, skb: SkBuff) -> i64:
         return 0
     if nsk is sk:
         reqsk_put(req)
-        return tcp_v4_rcv_sock(sk, skb)
+        return ops.rcv_sock(sk, skb)
     # the request's reference has gone to the accept queue
     assert isinstance(nsk, TcpSock)
     reason = tcp_child_process(sk, nsk, skb)
     if reason != 0:
-        tcp_v4_send_reset(nsk, skb)
+        ops.send_reset(nsk, skb)
         kfree_skb_reason(skb, int(reason))
     sock_put(sk)
     return 0
 
 
-def tcp_v4_rcv_time_wait(sk: Sock, skb: SkBuff) -> i64:
-    """A segment for a TIME_WAIT sock, whose reference goes. The do_time_wait part of Linux's tcp_v4_rcv."""
+def tcp_rcv_time_wait(ops: TcpSegmentOps, sk: Sock, skb: SkBuff) -> i64:
+    """A segment for a TIME_WAIT sock, whose reference goes. The do_time_wait part of Linux's tcp_v4_rcv and tcp_v6_rcv."""
     assert isinstance(sk, InetTimewaitSock)
     verdict = tcp_timewait_state_process(sk, skb)
     if verdict == TCP_TW_SYN:
-        listener = __inet_lookup_listener(sock_net(sk), skb.saddr, skb.sport, skb.daddr, skb.dport, skb.skb_iif)
+        listener = ops.lookup_listener(sock_net(sk), skb)
         if listener is not None:
             inet_twsk_deschedule_put(sk)
             listener.sk_refcnt += 1
-            return tcp_v4_rcv_sock(listener, skb)
+            return ops.rcv_sock(listener, skb)
         verdict = TCP_TW_ACK  # nobody listens there now
     if verdict == TCP_TW_ACK:
-        tcp_v4_timewait_ack(sk, skb)
+        ops.timewait_ack(sk, skb)
     elif verdict == TCP_TW_RST:
-        tcp_v4_send_reset(sk, skb)
+        ops.send_reset(sk, skb)
         inet_twsk_deschedule_put(sk)
     consume_skb(skb)
     return 0

@@ -30,10 +30,10 @@ from linnet.net.ipv4.ip_output import ip_send_unicast_reply
 from linnet.net.ipv4.tcp_ipv4_md5 import (
     MD5_AT,
     MD5_OPTION,
-    tcp_md5_do_lookup,
     tcp_md5_matches,
     tcp_md5_needed,
-    tcp_md5_sign,
+    tcp_md5_sign_reply,
+    tcp_md5_skb_key,
     tcp_parse_md5sig_option,
 )
 
@@ -53,7 +53,7 @@ def tcp_md5_reset_key(net: Net, sk: Sock | None, skb: SkBuff, at: i64) -> TcpMd5
     Linux: net/ipv4/tcp_ipv4.c, tcp_v4_send_reset.
     """
     if isinstance(sk, TcpSock):
-        return tcp_md5_do_lookup(sk, skb.saddr)
+        return tcp_md5_skb_key(sk, skb)
     if isinstance(sk, InetTimewaitSock):
         return sk.tw_md5_key
     if at < 0:
@@ -61,7 +61,7 @@ def tcp_md5_reset_key(net: Net, sk: Sock | None, skb: SkBuff, at: i64) -> TcpMd5
     listener = __inet_lookup_listener(net, skb.saddr, skb.sport, skb.daddr, skb.dport, skb.skb_iif)
     if not isinstance(listener, TcpSock):
         return None
-    key = tcp_md5_do_lookup(listener, skb.saddr)
+    key = tcp_md5_skb_key(listener, skb)
     return key if key is not None and tcp_md5_matches(key, skb, at) else None
 
 
@@ -93,7 +93,7 @@ def tcp_v4_send_reset(sk: Sock | None, skb: SkBuff) -> None:
             return  # signed by nobody that we know: no answer
     header = tcphdr_build(skb.dport, skb.sport, seq, ack_seq, flags, 0, 0, b'' if key is None else MD5_OPTION)
     if key is not None:
-        header = tcp_md5_sign(header, MD5_AT, key, skb.daddr, skb.saddr, b'')
+        header = tcp_md5_sign_reply(header, MD5_AT, key, skb)
     ip_send_unicast_reply(net, skb, skb.saddr, skb.daddr, header, sk_tos(sk))
     NET_INC_STATS(net, TCP_MIB_OUTSEGS)
     NET_INC_STATS(net, TCP_MIB_OUTRSTS)
@@ -121,7 +121,7 @@ def tcp_v4_send_ack(net: Net, skb: SkBuff, seq: i64, ack: i64, win: i64, tsval: 
         options += MD5_OPTION
     header = tcphdr_build(skb.dport, skb.sport, seq, ack, TCPHDR_ACK, win, 0, options)
     if key is not None:
-        header = tcp_md5_sign(header, len(header) - 16, key, skb.daddr, skb.saddr, b'')
+        header = tcp_md5_sign_reply(header, len(header) - 16, key, skb)
     ip_send_unicast_reply(net, skb, skb.saddr, skb.daddr, header, tos)
     NET_INC_STATS(net, TCP_MIB_OUTSEGS)
 
@@ -140,7 +140,7 @@ def tcp_v4_reqsk_send_ack(sk: Sock, skb: SkBuff, req: RequestSock) -> None:
     net = sock_net(sk)
     tsval = ((net.clock.now // 1_000_000) + req.ts_off) & U32
     tcp_v4_send_ack(net, skb, (req.snt_isn + 1) & U32, req.rcv_nxt, req.rsk_rcv_wnd >> req.rcv_wscale, tsval, req.ts_recent,
-                    req.tstamp_ok, req.ir_tos, tcp_md5_do_lookup(tcp_sk(sk), skb.saddr))
+                    req.tstamp_ok, req.ir_tos, tcp_md5_skb_key(tcp_sk(sk), skb))
 
 
 def tcp_segment_len(skb: SkBuff) -> i64:

@@ -12,6 +12,9 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from linnet.include.linux.if_ether import ETH_P_IPV6
+from linnet.include.linux.skbuff import SkBuff
+from linnet.include.linux.socket import AF_INET, AF_INET6
 from linnet.include.net.dst import (
     RTAX_CWND,
     RTAX_LOCK,
@@ -39,6 +42,7 @@ from linnet.include.net.tcp_metrics import (
     TCP_METRIC_SSTHRESH,
     TcpMetricsBlock,
 )
+from linnet.net.ipv4.inet_hashtables_chain import sk_is_ipv6
 from linnet.net.ipv4.tcp_input_cwnd import tcp_rto_min
 
 TCP_METRICS_TIMEOUT: Final = 3_600_000  # jiffies
@@ -70,6 +74,18 @@ def tcpm_suck_dst(tm: TcpMetricsBlock, dst: DstEntry, now: i64, fastopen_clear: 
         fastopen.cookie = TcpFastopenCookie()
 
 
+def tcp_metrics_key6(saddr: int, daddr: int) -> int:
+    """The key of a pair of IPv6 addresses: larger than each of IPv4's."""
+    return (1 << 256) | (saddr << 128) | daddr
+
+
+def sk_metrics_key(sk: TcpSock) -> int:
+    """The key of sk's pair of addresses."""
+    if sk_is_ipv6(sk):
+        return tcp_metrics_key6(sk.sk_v6_rcv_saddr, sk.sk_v6_daddr)
+    return (int(sk.inet_saddr) << 32) | int(sk.sk_daddr)
+
+
 def tcp_get_metrics(sk: TcpSock, dst: DstEntry | None, create: bool) -> TcpMetricsBlock | None:
     """The entry of sk's peer; None: there is none, and none was to be made (or sk has no route).
 
@@ -80,7 +96,7 @@ def tcp_get_metrics(sk: TcpSock, dst: DstEntry | None, create: bool) -> TcpMetri
     net = sock_net(sk)
     now = net.clock.jiffies()
     table = net.ipv4.tcp_metrics
-    key = (int(sk.inet_saddr) << 32) | int(sk.sk_daddr)
+    key = sk_metrics_key(sk)
     tm = table.get(key)
     if tm is not None:
         if now > tm.tcpm_stamp + TCP_METRICS_TIMEOUT:
@@ -90,7 +106,10 @@ def tcp_get_metrics(sk: TcpSock, dst: DstEntry | None, create: bool) -> TcpMetri
         return None
     if len(table) >= TCP_METRICS_MAX:
         del table[next(iter(table))]
-    tm = TcpMetricsBlock(sk.inet_saddr, sk.sk_daddr)
+    if sk_is_ipv6(sk):
+        tm = TcpMetricsBlock(AF_INET6, sk.sk_v6_rcv_saddr, sk.sk_v6_daddr)
+    else:
+        tm = TcpMetricsBlock(AF_INET, int(sk.inet_saddr), int(sk.sk_daddr))
     tcpm_suck_dst(tm, dst, now, True)
     table[key] = tm
     return tm
@@ -101,9 +120,12 @@ def tcp_metrics_flush_all(net: Net) -> None:
     net.ipv4.tcp_metrics.clear()
 
 
-def tcp_peer_is_proven(net: Net, saddr: i64, daddr: i64) -> bool:
-    """Was a connection to the peer daddr ever measured? Then it exists.  Linux: net/ipv4/tcp_metrics.c."""
-    tm = net.ipv4.tcp_metrics.get((int(saddr) << 32) | int(daddr))
+def tcp_peer_is_proven(net: Net, skb: SkBuff) -> bool:
+    """Was a connection to the sender of skb ever measured? Then it exists.  Linux: net/ipv4/tcp_metrics.c."""
+    if skb.protocol == ETH_P_IPV6:
+        tm = net.ipv4.tcp_metrics.get(tcp_metrics_key6(skb.daddr6, skb.saddr6))
+    else:
+        tm = net.ipv4.tcp_metrics.get((int(skb.daddr) << 32) | int(skb.saddr))
     return tm is not None and tm.tcpm_vals[TCP_METRIC_RTT] != 0
 
 

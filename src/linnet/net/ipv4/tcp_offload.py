@@ -17,6 +17,7 @@ from mypy_extensions import i64
 
 from linnet.include.linux.inet import IPPROTO_TCP
 from linnet.include.linux.ip import ip_daddr, ip_saddr
+from linnet.include.linux.ipv6 import ipv6_daddr, ipv6_saddr
 from linnet.include.linux.netdevice import GroCallbacks
 from linnet.include.linux.skbuff import (
     CHECKSUM_NONE,
@@ -24,6 +25,7 @@ from linnet.include.linux.skbuff import (
     CHECKSUM_UNNECESSARY,
     SKB_GSO_TCP_ECN,
     SKB_GSO_TCPV4,
+    SKB_GSO_TCPV6,
     SKBTX_SW_TSTAMP,
     SkBuff,
 )
@@ -40,6 +42,7 @@ from linnet.include.linux.tcp import (
 )
 from linnet.include.linux.unaligned import put_be16, put_be32
 from linnet.include.net.checksum import csum_fold, csum_tcpudp_magic
+from linnet.include.net.ipv6 import csum_ipv6_magic
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.tcp import TCPHDR_ACK, TCPHDR_CWR, TCPHDR_FIN, TCPHDR_PSH, TCPHDR_RST, TCPHDR_SYN, TCPHDR_URG
 from linnet.net.core.gro import skb_gro_receive
@@ -130,7 +133,7 @@ def tcp_gso_segment(skb: SkBuff, features: i64) -> list[SkBuff]:
             check = 0xFFFF - csum_fold(pseudo + (0xFFFF - (full_len & 0xFFFF)) + length)
         seg.head = tcp_patch(seg.head, at, seq, mine, check)
         if not partial:
-            tcp_v4_full_check(seg, at, length)
+            tcp_full_check(seg, at, length, (skb.gso_type & SKB_GSO_TCPV6) != 0)
         seg.seq = seq
         seg.tcp_flags = mine
         if (seg.tx_flags & SKBTX_SW_TSTAMP) != 0 and ((skb.tskey - seq) & U32) >= length - thlen:
@@ -141,11 +144,14 @@ def tcp_gso_segment(skb: SkBuff, features: i64) -> list[SkBuff]:
     return segs
 
 
-def tcp_v4_full_check(seg: SkBuff, th: i64, length: i64) -> None:
+def tcp_full_check(seg: SkBuff, th: i64, length: i64, v6: bool) -> None:
     """Put the complete checksum into the field, which is 0."""
     nh = seg.network_header
     total = skb_checksum(seg, th - seg.data, length, 0)
-    check = csum_tcpudp_magic(ip_saddr(seg.head, nh), ip_daddr(seg.head, nh), length, IPPROTO_TCP, total)
+    if v6:
+        check = csum_ipv6_magic(ipv6_saddr(seg.head, nh), ipv6_daddr(seg.head, nh), length, IPPROTO_TCP, total)
+    else:
+        check = csum_tcpudp_magic(ip_saddr(seg.head, nh), ip_daddr(seg.head, nh), length, IPPROTO_TCP, total)
     seg.head = tcp_patch(seg.head, th, th_seq(seg.head, th), th_flags(seg.head, th), check)
     seg.ip_summed = CHECKSUM_NONE
 

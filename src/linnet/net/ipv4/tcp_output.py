@@ -99,7 +99,7 @@ from linnet.net.ipv4.tcp_chrono import tcp_chrono_start as tcp_chrono_start
 from linnet.net.ipv4.tcp_chrono import tcp_chrono_stop as tcp_chrono_stop
 from linnet.net.ipv4.tcp_fastopen import tcp_fastopen_cookie_check
 from linnet.net.ipv4.tcp_input_cwnd import tcp_initialize_rcv_mss, tcp_rto_min
-from linnet.net.ipv4.tcp_ipv4_md5 import MD5_AT, tcp_md5_do_lookup, tcp_md5_sign
+from linnet.net.ipv4.tcp_ipv4_md5 import MD5_AT, tcp_md5_peer_key, tcp_md5_sign
 from linnet.net.ipv4.tcp_output_frag import TCP_FRAG_IN_RTX_QUEUE as TCP_FRAG_IN_RTX_QUEUE
 from linnet.net.ipv4.tcp_output_frag import TCP_FRAG_IN_WRITE_QUEUE as TCP_FRAG_IN_WRITE_QUEUE
 from linnet.net.ipv4.tcp_output_frag import tcp_adjust_pcount as tcp_adjust_pcount
@@ -158,7 +158,7 @@ def tcp_connect_init(sk: TcpSock) -> None:
     sk.tcp_header_len = TCP_HLEN
     if net.ipv4.sysctl_tcp_timestamps != 0:
         sk.tcp_header_len += TCPOLEN_TSTAMP_ALIGNED
-    if sk.md5sig_info is not None and tcp_md5_do_lookup(sk, sk.sk_daddr) is not None:
+    if sk.md5sig_info is not None and tcp_md5_peer_key(sk, sk) is not None:
         sk.tcp_header_len += TCPOLEN_MD5SIG_ALIGNED
     if rx_opt.user_mss != 0:
         rx_opt.mss_clamp = rx_opt.user_mss
@@ -353,9 +353,9 @@ def tcp_make_synack(sk: TcpSock, dst: DstEntry, req: RequestSock, foc: TcpFastop
         req.ir_num, req.ir_rmt_port, req.snt_isn, req.rcv_nxt, flags, window, 0, tcp_options_write(None, opts),
     )
     if sk.md5sig_info is not None:
-        key = tcp_md5_do_lookup(sk, req.ir_rmt_addr)
+        key = tcp_md5_peer_key(sk, req)
         if key is not None:
-            header = tcp_md5_sign(header, MD5_AT, key, req.ir_loc_addr, req.ir_rmt_addr, b'')
+            header = tcp_md5_sign(header, MD5_AT, key, req, b'')
     skb_push(skb, header)
     skb.transport_header = 0
     skb.tcp_doff = len(header)

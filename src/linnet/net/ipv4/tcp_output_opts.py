@@ -40,7 +40,7 @@ from linnet.include.net.tcp import (
     TcpSock,
     tcp_skb_timestamp_ms,
 )
-from linnet.net.ipv4.tcp_ipv4_md5 import MD5_OPTION, tcp_md5_do_lookup
+from linnet.net.ipv4.tcp_ipv4_md5 import MD5_OPTION, tcp_md5_peer_key
 
 LINUX_FILE: Final = 'net/ipv4/tcp_output.c'
 
@@ -156,7 +156,7 @@ def tcp_syn_options(sk: TcpSock, skb: SkBuff, opts: TcpOutOptions) -> i64:
     """Choose the options of a SYN. Returns their length.  Linux: net/ipv4/tcp_output.c."""
     ipv4 = sock_net(sk).ipv4
     remaining: i64 = MAX_TCP_OPTION_SPACE
-    signed = sk.md5sig_info is not None and tcp_md5_do_lookup(sk, sk.sk_daddr) is not None
+    signed = sk.md5sig_info is not None and tcp_md5_peer_key(sk, sk) is not None
     if signed:
         opts.options |= OPTION_MD5
         remaining -= TCPOLEN_MD5SIG_ALIGNED
@@ -193,7 +193,7 @@ def tcp_synack_options(
     Linux: net/ipv4/tcp_output.c.
     """
     remaining: i64 = MAX_TCP_OPTION_SPACE
-    if sk.md5sig_info is not None and tcp_md5_do_lookup(sk, req.ir_rmt_addr) is not None:
+    if sk.md5sig_info is not None and tcp_md5_peer_key(sk, req) is not None:
         opts.options |= OPTION_MD5
         remaining -= TCPOLEN_MD5SIG_ALIGNED
         if req.sack_ok:
@@ -220,7 +220,7 @@ def tcp_synack_options(
 def tcp_established_options_len(tp: TcpSock) -> i64:
     """The length of the options that a segment sent now would have."""
     size: i64 = TCPOLEN_TSTAMP_ALIGNED if tp.rx_opt.tstamp_ok else 0
-    if tp.md5sig_info is not None and tcp_md5_do_lookup(tp, tp.sk_daddr) is not None:
+    if tp.md5sig_info is not None and tcp_md5_peer_key(tp, tp) is not None:
         size += TCPOLEN_MD5SIG_ALIGNED
     if len(tp.selective_acks) != 0 or len(tp.duplicate_sack) != 0:
         blocks: i64 = (len(tp.selective_acks) + len(tp.duplicate_sack)) >> 1
@@ -235,7 +235,7 @@ def tcp_established_options_len(tp: TcpSock) -> i64:
 def tcp_established_options(tp: TcpSock, skb: SkBuff, opts: TcpOutOptions) -> i64:
     """Choose the options of a segment of a synchronised connection. Returns their length.  Linux: net/ipv4/tcp_output.c."""
     size: i64 = 0
-    if tp.md5sig_info is not None and tcp_md5_do_lookup(tp, tp.sk_daddr) is not None:
+    if tp.md5sig_info is not None and tcp_md5_peer_key(tp, tp) is not None:
         opts.options |= OPTION_MD5
         size += TCPOLEN_MD5SIG_ALIGNED
     if tp.rx_opt.tstamp_ok:

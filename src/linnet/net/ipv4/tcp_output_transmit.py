@@ -14,7 +14,7 @@ from mypy_extensions import i64
 
 from linnet.include.linux.ip import INET_ECN_ECT_0, INET_ECN_MASK
 from linnet.include.linux.netdevice import net_xmit_eval
-from linnet.include.linux.skbuff import SKB_GSO_TCP_ECN, SKB_GSO_TCPV4, SkbDestructor, SkBuff, skb_push
+from linnet.include.linux.skbuff import SKB_GSO_TCP_ECN, SkbDestructor, SkBuff, skb_push
 from linnet.include.net.inet_connection_sock import (
     ICSK_TIME_DACK,
     inet_csk_ack_scheduled,
@@ -52,7 +52,7 @@ from linnet.net.ipv4.inet_connection_sock import inet_csk_clear_xmit_timer
 from linnet.net.ipv4.tcp import skb_charge, tcp_add_write_queue_tail
 from linnet.net.ipv4.tcp_cong import tcp_ca_event, tcp_ca_needs_ecn, tcp_snd_cwnd_set
 from linnet.net.ipv4.tcp_input_cwnd import tcp_current_ssthresh, tcp_enter_cwr
-from linnet.net.ipv4.tcp_ipv4_md5 import MD5_AT, tcp_md5_do_lookup, tcp_md5_sign
+from linnet.net.ipv4.tcp_ipv4_md5 import MD5_AT, tcp_md5_peer_key, tcp_md5_sign
 from linnet.net.ipv4.tcp_output_mss import tcp_select_window
 from linnet.net.ipv4.tcp_output_opts import (
     TcpOutOptions,
@@ -284,10 +284,10 @@ def tcp_signed(sk: TcpSock, skb: SkBuff, header: bytes) -> bytes:
     """The header of skb, whose data is its payload, with its MD5 signature where the peer has a key."""
     if sk.md5sig_info is None:
         return header
-    key = tcp_md5_do_lookup(sk, sk.sk_daddr)
+    key = tcp_md5_peer_key(sk, sk)
     if key is None:
         return header
-    return tcp_md5_sign(header, MD5_AT, key, sk.inet_saddr, sk.sk_daddr, skb_copy_bits(skb, 0, skb.len))
+    return tcp_md5_sign(header, MD5_AT, key, sk, skb_copy_bits(skb, 0, skb.len))
 
 
 def tcp_build_header(sk: TcpSock, skb: SkBuff, rcv_nxt: i64) -> bytes:
@@ -358,7 +358,7 @@ def tcp_transmit_skb(sk: TcpSock, oskb: SkBuff, clone_it: bool, rcv_nxt: i64) ->
     skb.hash = sk.sk_txhash
     pcount = skb.gso_segs
     if pcount > 1:
-        skb.gso_type |= SKB_GSO_TCPV4
+        skb.gso_type |= sk.sk_gso_type
     else:
         skb.gso_size = 0
     af_ops = sk.icsk_af_ops

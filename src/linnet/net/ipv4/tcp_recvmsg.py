@@ -64,7 +64,6 @@ from linnet.net.core.skbuff import __kfree_skb
 from linnet.net.core.skbuff_tstamp import sock_put_timestamping, sock_wants_rx_timestamping
 from linnet.net.core.sock import current_task, lock_sock, release_sock, sk_wait_data
 from linnet.net.core.stream import sock_intr_errno
-from linnet.net.ipv4.ip_sockglue import ip_recv_error
 from linnet.net.ipv4.tcp import tcp_inq
 from linnet.net.ipv4.tcp_input_opt import tcp_fast_path_check
 from linnet.net.ipv4.tcp_input_rcvbuf import tcp_rcv_space_adjust
@@ -338,7 +337,7 @@ def tcp_recvmsg(sk: Sock, msg: Msghdr, size: int, nonblock: bool, flags: int) ->
     """Receive up to size bytes into msg. Bytes, 0 at the end of the stream, or a negative errno.  Linux: net/ipv4/tcp.c."""
     tp = tcp_sk(sk)
     if (flags & MSG_ERRQUEUE) != 0:
-        return ip_recv_error(tp, msg, size)
+        return tp.icsk_af_ops.recv_error(tp, msg, size)
     lock_sock(tp)
     ret = tcp_recvmsg_locked(tp, msg, size, nonblock or (flags & MSG_DONTWAIT) != 0, flags)
     if ret >= 0:

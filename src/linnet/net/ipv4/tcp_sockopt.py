@@ -76,14 +76,12 @@ from linnet.include.net.tcp_states import TCP_CLOSE, TCP_ESTABLISHED, TCP_LISTEN
 from linnet.kernel.errno import EINVAL, ENOENT, ENOPROTOOPT, EOPNOTSUPP
 from linnet.net.core.sock import lock_sock, release_sock, sk_net_capable
 from linnet.net.ipv4.inet_connection_sock import inet_csk_reset_keepalive_timer
-from linnet.net.ipv4.ip_sockglue import ip_getsockopt, ip_setsockopt
 from linnet.net.ipv4.tcp_cong import tcp_set_congestion_control
 from linnet.net.ipv4.tcp_fastopen import fastopen_queue_tune, tcp_fastopen_init_key_once, tcp_fastopen_reset_cipher
 from linnet.net.ipv4.tcp_info import tcp_get_cc_info, tcp_get_info, tcp_info_pack
 from linnet.net.ipv4.tcp_input_ack import tcp_set_rto, tcp_update_pacing_rate
 from linnet.net.ipv4.tcp_input_data import tcp_data_ready
 from linnet.net.ipv4.tcp_input_rcvbuf import tcp_apply_window_clamp
-from linnet.net.ipv4.tcp_ipv4_md5 import tcp_v4_parse_md5_keys
 from linnet.net.ipv4.tcp_output import tcp_push_pending_frames
 from linnet.net.ipv4.tcp_recvmsg import tcp_cleanup_rbuf
 from linnet.net.ipv4.tcp_sockopt_times import NO_OPTION, is_ulp, tcp_setsockopt_times, tcp_times_value
@@ -332,7 +330,7 @@ def do_tcp_setsockopt(sk: TcpSock, optname: int, optval: bytes) -> int:
     if is_ulp(optname):
         return -ENOENT  # there is none
     if optname == TCP_MD5SIG or optname == TCP_MD5SIG_EXT:
-        return tcp_v4_parse_md5_keys(sk, optname, optval)
+        return sk.icsk_af_ops.md5_parse(sk, optname, optval)
     if len(optval) < 4:
         return -EINVAL
     val = int.from_bytes(optval[:4], 'little', signed=True)
@@ -363,7 +361,7 @@ def do_tcp_setsockopt(sk: TcpSock, optname: int, optval: bytes) -> int:
 def tcp_setsockopt(sk: Sock, level: int, optname: int, optval: bytes) -> int:
     """Set an option. 0 or a negative errno.  Linux: net/ipv4/tcp.c."""
     if level != SOL_TCP:
-        return ip_setsockopt(sk, level, optname, optval)
+        return tcp_sk(sk).icsk_af_ops.setsockopt(sk, level, optname, optval)
     tp = tcp_sk(sk)
     lock_sock(tp)
     err = do_tcp_setsockopt(tp, optname, optval)
@@ -467,7 +465,7 @@ def do_tcp_getsockopt(tp: TcpSock, optname: int, optlen: int) -> OptResult:
 def tcp_getsockopt(sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
     """Read an option; the caller cuts it to optlen.  Linux: net/ipv4/tcp.c."""
     if level != SOL_TCP:
-        return ip_getsockopt(sk, level, optname, optlen)
+        return tcp_sk(sk).icsk_af_ops.getsockopt(sk, level, optname, optlen)
     tp = tcp_sk(sk)
     lock_sock(tp)
     result = do_tcp_getsockopt(tp, optname, optlen)

@@ -16,7 +16,7 @@ from linnet.include.net.tcp_states import TCP_TIME_WAIT
 from linnet.net.ipv4.inet_hashtables_chain import inet_hashinfo
 from linnet.net.ipv4.inet_timewait_sock import inet_twsk_alloc, inet_twsk_hashdance, inet_twsk_schedule
 from linnet.net.ipv4.tcp import tcp_done
-from linnet.net.ipv4.tcp_ipv4_md5 import tcp_md5_do_lookup
+from linnet.net.ipv4.tcp_ipv4_md5 import tcp_md5_peer_key
 from linnet.net.ipv4.tcp_metrics import tcp_update_metrics
 
 LINUX_FILE: Final = 'net/ipv4/tcp_minisocks.c'
@@ -39,7 +39,7 @@ def tcp_time_wait(sk: TcpSock, state: i64, timeo: i64) -> None:
         tw.tw_ts_recent_stamp = sk.rx_opt.ts_recent_stamp
         tw.tw_ts_offset = sk.tsoffset
         if sk.md5sig_info is not None:
-            tw.tw_md5_key = tcp_md5_do_lookup(sk, sk.sk_daddr)
+            tw.tw_md5_key = tcp_md5_peer_key(sk, sk)
         tw.tw_last_oow_ack_time = 0
         tw.tw_entry_stamp = net.clock.jiffies()
         if timeo < rto:

@@ -22,6 +22,7 @@ from linnet.include.net.tcp import (
 )
 from linnet.include.net.tcp_states import TCP_ESTABLISHED, TCP_SYN_RECV
 from linnet.net import socket as s
+from linnet.net.core.skbuff import alloc_skb
 from linnet.net.ipv4.tcp_fastopen import tcp_fastopen_cookie_of, tcp_fastopen_key_parse, tcp_fastopen_key_text
 from linnet.net.ipv4.tcp_info import TCPI_OPT_SYN_DATA, TCPI_OPT_TFO_CHILD
 from linnet.net.ipv4.tcp_input_opt import tcp_parse_fastopen_option
@@ -99,7 +100,9 @@ class TestKeys:
 
     def test_cookie_of_the_public_scripts(self) -> None:
         # the addresses and the cookie of packetdrill's defaults
-        assert tcp_fastopen_cookie_of(KEY, in_aton('192.0.2.1'), in_aton('192.168.0.1')).hex() == '3021b9d889017eeb'
+        syn = alloc_skb(Wire().net.world, 0)
+        syn.saddr, syn.daddr = in_aton('192.0.2.1'), in_aton('192.168.0.1')
+        assert tcp_fastopen_cookie_of(KEY, syn).hex() == '3021b9d889017eeb'
 
     def test_a_host_draws_its_key_once(self) -> None:
         wire, fd = listening()

@@ -7,7 +7,7 @@ import pytest
 from helpers.hosts import fails
 from helpers.tcp_wire import HERE, MS, SEC, THERE, Peer, Wire
 from linnet.include.linux.inet import in_aton
-from linnet.include.linux.socket import SHUT_WR
+from linnet.include.linux.socket import AF_INET, SHUT_WR
 from linnet.include.net.dst import RTAX_CWND, RTAX_LOCK, RTAX_REORDERING, RTAX_RTT, RTAX_SSTHRESH
 from linnet.include.net.request_sock import TcpFastopenCookie
 from linnet.include.net.tcp import TCP_INFINITE_SSTHRESH, TCP_CA_Loss, TcpSock
@@ -20,6 +20,7 @@ from linnet.include.net.tcp_metrics import (
     TcpMetricsBlock,
 )
 from linnet.net import socket as s
+from linnet.net.core.skbuff import alloc_skb
 from linnet.net.ipv4.tcp_metrics import (
     TCP_METRICS_MAX,
     tcp_fastopen_cache_get,
@@ -72,8 +73,11 @@ class TestLife:
         closed(wire, peer, fd)
         assert entry(wire).tcpm_vals[TCP_METRIC_RTT] == 400_000  # µs, eightfold
         assert entry(wire).tcpm_vals[TCP_METRIC_CWND] == 10
-        assert tcp_peer_is_proven(wire.net, in_aton(HERE), in_aton(THERE))
-        assert not tcp_peer_is_proven(wire.net, in_aton(HERE), in_aton('10.0.0.3'))
+        syn = alloc_skb(wire.net.world, 0)
+        syn.daddr, syn.saddr = in_aton(HERE), in_aton(THERE)
+        assert tcp_peer_is_proven(wire.net, syn)
+        syn.saddr = in_aton('10.0.0.3')
+        assert not tcp_peer_is_proven(wire.net, syn)
 
     def test_last_ack_too(self) -> None:
         wire = Wire()
@@ -118,7 +122,7 @@ class TestLife:
         wire, _, sk = connected()
         table = wire.net.ipv4.tcp_metrics
         for i in range(TCP_METRICS_MAX):
-            table[i] = TcpMetricsBlock(0, i)
+            table[i] = TcpMetricsBlock(AF_INET, 0, i)
         assert tcp_get_metrics(sk, sk.sk_dst_cache, True) is not None
         assert len(table) == TCP_METRICS_MAX
         assert 0 not in table

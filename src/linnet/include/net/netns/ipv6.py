@@ -11,8 +11,10 @@ from mypy_extensions import i64
 
 from linnet.include.linux.ipv6 import Ipv6Devconf
 from linnet.kernel.random import Random
+from linnet.kernel.timer import TimerList
 
 if TYPE_CHECKING:
+    from linnet.include.linux.netdevice import NetDevice
     from linnet.include.linux.skbuff import SkBuff
     from linnet.include.net.dst import DstInput, DstOutput
     from linnet.include.net.if_inet6 import Inet6Ifaddr
@@ -29,6 +31,14 @@ class Icmp6Sender:
     def send(self, skb: SkBuff, type: i64, code: i64, info: i64) -> None:
         """Tell skb's sender of an error; the caller keeps skb."""
         raise AssertionError('registered by net/ipv6/icmp.py')
+
+
+class RouterProber:
+    """ndisc_send_ns to a router that was unreachable, for the routes below neighbour discovery (RFC 4191, 3.5)."""
+
+    def probe(self, dev: NetDevice, gateway: int) -> None:
+        """Ask for it; without neighbour discovery nobody can."""
+        return
 
 
 class NetnsIpv6:
@@ -81,6 +91,10 @@ class NetnsIpv6:
         self.fib6_local_tbl: Fib6Table | None = None
         self.fib6_tables: dict[int, Fib6Table] = {}
         self.fib6_sernum: i64 = 1
+        self.fib6_gc: TimerList | None = None
+        self.router_prober: RouterProber = RouterProber()
+        self.sysctl_multipath_hash_policy: i64 = 0
+        self.multipath_hash_key: i64 = 0
         self.fib6_null_entry: Fib6Info | None = None
         self.ip6_null_entry: Rt6Info | None = None
         self.ip6_prohibit_entry: Rt6Info | None = None

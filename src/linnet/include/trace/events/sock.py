@@ -6,9 +6,21 @@ Free when nobody listens: one call and one flag. The walk of an interpreted run 
 
 from __future__ import annotations
 
+from linnet.include.linux.in6 import in6_ntop
 from linnet.include.linux.inet import in_ntoa
+from linnet.include.linux.socket import AF_INET6
 from linnet.include.net.sock import Sock, sock_net
 from linnet.include.net.tcp_states import TCP_STATE_NAMES
+
+
+def sk_saddr_text(sk: Sock) -> str:
+    """The local address of a sock of either family."""
+    return in6_ntop(sk.sk_v6_rcv_saddr) if sk.sk_family == AF_INET6 else in_ntoa(int(sk.sk_rcv_saddr))
+
+
+def sk_daddr_text(sk: Sock) -> str:
+    """The peer's."""
+    return in6_ntop(sk.sk_v6_daddr) if sk.sk_family == AF_INET6 else in_ntoa(int(sk.sk_daddr))
 
 
 def trace_inet_sock_set_state(sk: Sock, oldstate: int, newstate: int) -> None:
@@ -20,8 +32,8 @@ def trace_inet_sock_set_state(sk: Sock, oldstate: int, newstate: int) -> None:
             {
                 'sport': int(sk.sk_num),
                 'dport': int(sk.sk_dport),
-                'saddr': in_ntoa(int(sk.sk_rcv_saddr)),
-                'daddr': in_ntoa(int(sk.sk_daddr)),
+                'saddr': sk_saddr_text(sk),
+                'daddr': sk_daddr_text(sk),
                 'oldstate': TCP_STATE_NAMES[oldstate],
                 'newstate': TCP_STATE_NAMES[newstate],
             },

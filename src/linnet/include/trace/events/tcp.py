@@ -6,18 +6,18 @@ Free when nobody listens: one call and one flag. The walk of an interpreted run 
 
 from __future__ import annotations
 
-from linnet.include.linux.inet import in_ntoa
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.sock import Sock, sock_net
 from linnet.include.net.tcp import TCP_CA_NAMES, TcpSock
+from linnet.include.trace.events.sock import sk_daddr_text, sk_saddr_text
 
 
 def sk_fields(sk: Sock) -> dict[str, object]:
     """Who talks to whom."""
     return {
-        'saddr': in_ntoa(int(sk.sk_rcv_saddr)),
+        'saddr': sk_saddr_text(sk),
         'sport': int(sk.sk_num),
-        'daddr': in_ntoa(int(sk.sk_daddr)),
+        'daddr': sk_daddr_text(sk),
         'dport': int(sk.sk_dport),
     }
 

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The text of `ip -6 route`."""
+from __future__ import annotations
+
+from typing import Final
+
+from linnet.include.linux.in6 import in6_ntop
+from linnet.include.net.dst import RTAX_LOCK
+from linnet.include.net.ip6_fib import RTF_EXPIRES, Fib6Info, Fib6Nh
+from linnet.include.net.ip_fib import RTN_UNICAST, RTNH_F_DEAD, RTNH_F_LINKDOWN, RTNH_F_ONLINK
+from linnet.include.net.net_namespace import Net
+from linnet.net.ipv4.fib_frontend import RTN_NAMES, RTPROT_NAMES
+from linnet.net.ipv4.fib_semantics import fib_metric_names
+from linnet.net.ipv6.ip6_fib import fib6_get_table, fib6_walk
+
+LINUX_FILE: Final = 'net/ipv6/route.c'
+PREF_NAMES: Final = {0: 'medium', 1: 'high', 3: 'low'}
+
+
+def _nh_text(nh: Fib6Nh) -> str:
+    text = f' via {in6_ntop(nh.gw)}' if nh.gw != 0 else ''
+    return f'{text} dev {nh.dev.name}'
+
+
+def _nh_flags_text(nh: Fib6Nh) -> str:
+    text = ''
+    if nh.nh_flags & RTNH_F_DEAD:
+        text += ' dead'
+    if nh.nh_flags & RTNH_F_ONLINK:
+        text += ' onlink'
+    if nh.nh_flags & RTNH_F_LINKDOWN:
+        text += ' linkdown'
+    return text
+
+
+def fib6_route_text(net: Net, f6i: Fib6Info) -> str:
+    """One route as `ip -6 route` prints it, without a line's end (multipath: several lines)."""
+    text = '' if f6i.fib6_type == RTN_UNICAST else RTN_NAMES.get(int(f6i.fib6_type), str(f6i.fib6_type)) + ' '
+    plen = int(f6i.fib6_dst_len)
+    text += 'default' if plen == 0 else in6_ntop(f6i.fib6_dst) + ('' if plen == 128 else f'/{plen}')
+    single = not f6i.fib6_siblings
+    if single:
+        text += _nh_text(f6i.fib6_nh)
+    if f6i.fib6_protocol != 3:
+        text += f' proto {_protocol(int(f6i.fib6_protocol))}'
+    if f6i.fib6_prefsrc:
+        text += f' src {in6_ntop(f6i.fib6_prefsrc)}'
+    text += f' metric {f6i.fib6_metric}'
+    if single:
+        text += _nh_flags_text(f6i.fib6_nh)
+    if f6i.fib6_flags & RTF_EXPIRES:
+        text += f' expires {(f6i.expires - net.clock.jiffies()) // 1000}sec'
+    lock = f6i.fib6_metrics.get(RTAX_LOCK, 0)
+    for key, name in fib_metric_names().items():
+        if key in f6i.fib6_metrics:
+            text += f' {name}{" lock" if lock & (1 << key) else ""} {f6i.fib6_metrics[key]}'
+    text += f' pref {PREF_NAMES.get(int(f6i.pref), str(f6i.pref))}'
+    return text
+
+
+def _protocol(number: int) -> str:
+    return 'ra' if number == 9 else RTPROT_NAMES.get(number, str(number))
+
+
+def fib6_dump(net: Net, table: int = 254) -> str:
+    """The text of `ip -6 route show table TABLE`.  Linux: inet6_dump_fib of net/ipv6/ip6_fib.c, as iproute2 prints it."""
+    tb = fib6_get_table(net, table)
+    if tb is None:
+        return ''
+    text = ''
+    seen: list[Fib6Info] = []
+    for f6i in fib6_walk(tb):
+        if f6i in seen:
+            continue
+        text += fib6_route_text(net, f6i) + ' \n'
+        if f6i.fib6_siblings:
+            # all next hops stand with the first one, in their order
+            hops = [hop for hop in fib6_walk(tb) if hop is f6i or hop in f6i.fib6_siblings]
+            seen.extend(hops)
+            for hop in hops:
+                nh = hop.fib6_nh
+                text += f'\tnexthop{_nh_text(nh)} weight {nh.weight}{_nh_flags_text(nh)} \n'
+    return text

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A host with cards and IPv6 addresses, whose routes are given as to `ip -6 route`; neighbour discovery is not needed."""
+from __future__ import annotations
+
+from helpers.devices import Card, card
+from linnet.include.linux.in6 import in6_ntop, in6_prefix_mask, in6_pton
+from linnet.include.linux.netdevice import NetDevice
+from linnet.include.net.flow import Flowi6
+from linnet.include.net.if_inet6 import Inet6Dev, Inet6Ifaddr
+from linnet.include.net.ip6_fib import RTF_GATEWAY, Fib6Config, Rt6Info, rt6_nexthop
+from linnet.include.net.ip_fib import RTN_MULTICAST, RTPROT_BOOT, RTPROT_KERNEL
+from linnet.kernel.clock import VirtualClock
+from linnet.net.boot import new_net, new_world
+from linnet.net.core.dev import dev_open, register_netdevice
+from linnet.net.ipv6.addrconf_saddr import inet6_addr_hash_insert
+from linnet.net.ipv6.route import (
+    addrconf_f6i_alloc,
+    fib6_dump,
+    ip6_ins_rt,
+    ip6_route_add,
+    ip6_route_del,
+    ip6_route_output,
+)
+
+TYPES = {'unicast': 1, 'local': 2, 'anycast': 4, 'multicast': 5, 'blackhole': 6, 'unreachable': 7, 'prohibit': 8, 'throw': 9}
+PROTOCOLS = {'kernel': 2, 'boot': 3, 'static': 4, 'ra': 9}
+METRICS = {'mtu': 2, 'window': 3, 'ssthresh': 6, 'cwnd': 7, 'advmss': 8, 'reordering': 9, 'hoplimit': 10, 'initcwnd': 11}
+PREFS = {'medium': 0, 'high': 1, 'low': 3}
+TABLES = {'local': 255, 'main': 254}
+
+
+class Routes:
+    """See the top. d0 has 2001:db8:1::1/64, d1 has 2001:db8:2::1/64, both a link-local address."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self.world = new_world(VirtualClock(), seed)
+        self.net = new_net(self.world, 'host')
+        self.cards: dict[str, Card] = {}
+        lo = self.net.loopback_dev
+        assert lo is not None
+        self.devices: dict[str, NetDevice] = {'lo': lo}
+        if lo.ip6_ptr is None:
+            lo.ip6_ptr = Inet6Dev(lo)
+            lo.ip6_ptr.cnf.mtu6 = lo.mtu
+            self.address('lo', '::1/128')
+        self.device('d0', '2001:db8:1::1/64', 'fe80::ff:fe00:1/64')
+        self.device('d1', '2001:db8:2::1/64', 'fe80::ff:fe00:2/64')
+
+    def device(self, name: str, *addresses: str) -> NetDevice:
+        """A further device that is up."""
+        self.net.ipv6.devconf_dflt.disable_ipv6 = 1
+        self.cards[name] = Card()
+        dev = card(self.net, name, self.cards[name])
+        dev.mtu = 1500
+        assert register_netdevice(dev) == 0
+        dev_open(dev)
+        self.devices[name] = dev
+        idev = Inet6Dev(dev)
+        idev.cnf.mtu6 = 1500
+        dev.ip6_ptr = idev
+        cfg = Fib6Config()
+        cfg.fc_table, cfg.fc_dst, cfg.fc_dst_len, cfg.fc_metric = 255, 0xFF << 120, 8, 256
+        cfg.fc_type, cfg.fc_protocol, cfg.fc_ifindex = RTN_MULTICAST, RTPROT_KERNEL, dev.ifindex
+        assert ip6_route_add(self.net, cfg) == 0
+        for address in addresses:
+            self.address(name, address)
+        return dev
+
+    def address(self, name: str, text: str) -> None:
+        """An address, with the routes that it brings."""
+        dev = self.devices[name]
+        idev = dev.ip6_ptr
+        assert idev is not None
+        host, plen = text.split('/')
+        ifp = Inet6Ifaddr(idev, in6_pton(host), int(plen))
+        ifp.scope = 253 if ifp.addr >> 118 == 0x3FA else 254 if ifp.addr == 1 else 0
+        idev.addr_list.append(ifp)
+        inet6_addr_hash_insert(self.net, ifp)
+        assert ip6_ins_rt(self.net, addrconf_f6i_alloc(self.net, idev, ifp.addr, False)) == 0
+        if int(plen) < 128:
+            cfg = Fib6Config()
+            cfg.fc_dst, cfg.fc_dst_len, cfg.fc_metric = ifp.addr & in6_prefix_mask(int(plen)), int(plen), 256
+            cfg.fc_protocol, cfg.fc_ifindex = RTPROT_KERNEL, dev.ifindex
+            assert ip6_route_add(self.net, cfg) == 0
+
+    def ip(self, command: str) -> int:
+        """`ip -6 route COMMAND`: add, append, replace or del; 0 or a negative errno."""
+        verb, *words = command.split()
+        cfg = self.config(words, verb == 'del')
+        cfg.fc_exclusive, cfg.fc_append, cfg.fc_replace = verb == 'add', verb == 'append', verb == 'replace'
+        return ip6_route_del(self.net, cfg) if verb == 'del' else ip6_route_add(self.net, cfg)
+
+    def config(self, words: list[str], delete: bool) -> Fib6Config:
+        """What the words of `ip -6 route add` mean."""
+        cfg = Fib6Config()
+        cfg.fc_protocol = 0 if delete else RTPROT_BOOT
+        words = list(words)
+        if words[0] in TYPES:
+            cfg.fc_type = TYPES[words.pop(0)]
+        dst = words.pop(0)
+        if dst != 'default':
+            host, _, plen = dst.partition('/')
+            cfg.fc_dst, cfg.fc_dst_len = in6_pton(host), int(plen or 128)
+        hop = cfg
+        while words:
+            word = words.pop(0)
+            if word == 'nexthop':
+                hop = Fib6Config()
+                cfg.fc_nexthops.append(hop)
+                continue
+            if word == 'onlink':
+                hop.fc_onlink = True
+                continue
+            value = words.pop(0)
+            if word in METRICS:
+                if value == 'lock':
+                    value = words.pop(0)
+                    cfg.fc_mx[1] = cfg.fc_mx.get(1, 0) | 1 << METRICS[word]
+                cfg.fc_mx[METRICS[word]] = int(value)
+            elif word == 'via':
+                hop.fc_gateway = in6_pton(value)
+                hop.fc_flags |= RTF_GATEWAY
+            elif word == 'dev':
+                hop.fc_ifindex = self.devices[value].ifindex if value in self.devices else 999
+            elif word == 'weight':
+                hop.fc_weight = int(value)
+            elif word == 'metric':
+                cfg.fc_metric = int(value)
+            elif word == 'proto':
+                cfg.fc_protocol = PROTOCOLS[value]
+            elif word == 'src':
+                cfg.fc_prefsrc = in6_pton(value)
+            elif word == 'table':
+                cfg.fc_table = TABLES[value] if value in TABLES else int(value)
+            elif word == 'pref':
+                cfg.fc_pref = PREFS[value]
+            elif word == 'expires':
+                cfg.fc_expires = int(value)
+            else:
+                raise ValueError(word)
+        return cfg
+
+    def show(self, table: int = 254) -> list[str]:
+        """`ip -6 route show table TABLE`, line by line."""
+        return [line.rstrip() for line in fib6_dump(self.net, table).splitlines()]
+
+    def route(self, dst: str, oif: str = '', src: str = '::') -> Rt6Info:
+        """The route of a packet from here."""
+        return ip6_route_output(self.net, None, self.flow(dst, oif, src))
+
+    def flow(self, dst: str, oif: str = '', src: str = '::') -> Flowi6:
+        """The key of such a look-up."""
+        fl6 = Flowi6()
+        fl6.daddr, fl6.saddr = in6_pton(dst), in6_pton(src)
+        fl6.flowi6_oif = self.devices[oif].ifindex if oif else 0
+        return fl6
+
+    def out(self, dst: str, oif: str = '', src: str = '::') -> tuple[str, str] | int:
+        """(next hop, device), or the errno."""
+        rt = self.route(dst, oif, src)
+        return int(rt.error) if rt.error != 0 else (in6_ntop(rt6_nexthop(rt, in6_pton(dst))), rt.dev.name)
