@@ -2,6 +2,10 @@
 """A host with cards and IPv6 addresses, whose routes are given as to `ip -6 route`; neighbour discovery is not needed."""
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+
 from helpers.devices import Card, card
 from linnet.include.linux.in6 import in6_ntop, in6_prefix_mask, in6_pton
 from linnet.include.linux.netdevice import NetDevice
@@ -27,6 +31,90 @@ PROTOCOLS = {'kernel': 2, 'boot': 3, 'static': 4, 'ra': 9}
 METRICS = {'mtu': 2, 'window': 3, 'ssthresh': 6, 'cwnd': 7, 'advmss': 8, 'reordering': 9, 'hoplimit': 10, 'initcwnd': 11}
 PREFS = {'medium': 0, 'high': 1, 'low': 3}
 TABLES = {'local': 255, 'main': 254}
+
+
+def parse(words: list[str], index: Callable[[str], int], delete: bool) -> Fib6Config:
+    """What the words of `ip -6 route add` mean; index gives the number of a device."""
+    cfg = Fib6Config()
+    cfg.fc_protocol = 0 if delete else RTPROT_BOOT
+    words = list(words)
+    if words[0] in TYPES:
+        cfg.fc_type = TYPES[words.pop(0)]
+    dst = words.pop(0)
+    if dst != 'default':
+        host, _, plen = dst.partition('/')
+        cfg.fc_dst, cfg.fc_dst_len = in6_pton(host), int(plen or 128)
+    hop = cfg
+    while words:
+        word = words.pop(0)
+        if word == 'nexthop':
+            hop = Fib6Config()
+            cfg.fc_nexthops.append(hop)
+            continue
+        if word == 'onlink':
+            hop.fc_onlink = True
+            continue
+        value = words.pop(0)
+        if word in METRICS:
+            if value == 'lock':
+                value = words.pop(0)
+                cfg.fc_mx[1] = cfg.fc_mx.get(1, 0) | 1 << METRICS[word]
+            cfg.fc_mx[METRICS[word]] = int(value)
+        elif word == 'via':
+            hop.fc_gateway = in6_pton(value)
+            hop.fc_flags |= RTF_GATEWAY
+        elif word == 'dev':
+            hop.fc_ifindex = index(value)
+        elif word == 'weight':
+            hop.fc_weight = int(value)
+        elif word == 'metric':
+            cfg.fc_metric = int(value)
+        elif word == 'proto':
+            cfg.fc_protocol = PROTOCOLS[value]
+        elif word == 'src':
+            cfg.fc_prefsrc = in6_pton(value)
+        elif word == 'table':
+            cfg.fc_table = TABLES[value] if value in TABLES else int(value)
+        elif word == 'pref':
+            cfg.fc_pref = PREFS[value]
+        elif word == 'expires':
+            cfg.fc_expires = int(value)
+        else:
+            raise ValueError(word)
+    return cfg
+
+
+def read_scripts(path: Path) -> list[tuple[str, list[tuple[str, object]]]]:
+    """Scripts of commands with the kernel's answers: a title line ('# ...'), then 'COMMAND -> ANSWER' lines, and lines with '| '
+    in front that an answer consists of.
+    """
+    scripts: list[tuple[str, list[tuple[str, object]]]] = []
+    for line in path.read_text().splitlines():
+        if line.startswith('# '):
+            scripts.append((line[2:], []))
+        elif line.startswith('| '):
+            shown = scripts[-1][1][-1][1]
+            assert isinstance(shown, list)
+            shown.append(line[2:])
+        elif line:
+            command, _, answer = line.partition(' -> ')
+            scripts[-1][1].append((command, json.loads(answer) if answer else []))
+    return scripts
+
+
+def write_scripts(path: Path, scripts: list[tuple[str, list[tuple[str, object]]]]) -> None:
+    """The other way."""
+    out = ''
+    for title, steps in scripts:
+        out += f'# {title}\n'
+        for command, answer in steps:
+            if command.startswith('show'):
+                assert isinstance(answer, list)
+                out += command + '\n' + ''.join(f'| {line}\n' for line in answer)
+            else:
+                out += f'{command} -> {json.dumps(answer)}\n'
+        out += '\n'
+    path.write_text(out[:-1])
 
 
 class Routes:
@@ -86,59 +174,25 @@ class Routes:
     def ip(self, command: str) -> int:
         """`ip -6 route COMMAND`: add, append, replace or del; 0 or a negative errno."""
         verb, *words = command.split()
-        cfg = self.config(words, verb == 'del')
-        cfg.fc_exclusive, cfg.fc_append, cfg.fc_replace = verb == 'add', verb == 'append', verb == 'replace'
+        cfg = parse(words, self.index, verb == 'del')
+        cfg.fc_exclusive, cfg.fc_append, cfg.fc_create = verb == 'add', verb == 'append', verb != 'change'
+        cfg.fc_replace = verb in ('change', 'replace')
         return ip6_route_del(self.net, cfg) if verb == 'del' else ip6_route_add(self.net, cfg)
 
-    def config(self, words: list[str], delete: bool) -> Fib6Config:
-        """What the words of `ip -6 route add` mean."""
-        cfg = Fib6Config()
-        cfg.fc_protocol = 0 if delete else RTPROT_BOOT
-        words = list(words)
-        if words[0] in TYPES:
-            cfg.fc_type = TYPES[words.pop(0)]
-        dst = words.pop(0)
-        if dst != 'default':
-            host, _, plen = dst.partition('/')
-            cfg.fc_dst, cfg.fc_dst_len = in6_pton(host), int(plen or 128)
-        hop = cfg
-        while words:
-            word = words.pop(0)
-            if word == 'nexthop':
-                hop = Fib6Config()
-                cfg.fc_nexthops.append(hop)
-                continue
-            if word == 'onlink':
-                hop.fc_onlink = True
-                continue
-            value = words.pop(0)
-            if word in METRICS:
-                if value == 'lock':
-                    value = words.pop(0)
-                    cfg.fc_mx[1] = cfg.fc_mx.get(1, 0) | 1 << METRICS[word]
-                cfg.fc_mx[METRICS[word]] = int(value)
-            elif word == 'via':
-                hop.fc_gateway = in6_pton(value)
-                hop.fc_flags |= RTF_GATEWAY
-            elif word == 'dev':
-                hop.fc_ifindex = self.devices[value].ifindex if value in self.devices else 999
-            elif word == 'weight':
-                hop.fc_weight = int(value)
-            elif word == 'metric':
-                cfg.fc_metric = int(value)
-            elif word == 'proto':
-                cfg.fc_protocol = PROTOCOLS[value]
-            elif word == 'src':
-                cfg.fc_prefsrc = in6_pton(value)
-            elif word == 'table':
-                cfg.fc_table = TABLES[value] if value in TABLES else int(value)
-            elif word == 'pref':
-                cfg.fc_pref = PREFS[value]
-            elif word == 'expires':
-                cfg.fc_expires = int(value)
-            else:
-                raise ValueError(word)
-        return cfg
+    def index(self, name: str) -> int:
+        """The number of a device, 999 where there is none."""
+        return int(self.devices[name].ifindex) if name in self.devices else 999
+
+    def answer(self, command: str) -> object:
+        """What helpers/route6_kernel.py gives for a command, from here."""
+        verb, *words = command.split()
+        if verb == 'show':
+            return self.show(TABLES[words[0]] if words else 254)
+        if verb == 'get':
+            found = self.out(words[0], words[words.index('oif') + 1] if 'oif' in words else '',
+                             words[words.index('from') + 1] if 'from' in words else '::')
+            return found if isinstance(found, int) else list(found)
+        return self.ip(command)
 
     def show(self, table: int = 254) -> list[str]:
         """`ip -6 route show table TABLE`, line by line."""

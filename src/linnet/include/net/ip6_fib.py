@@ -120,6 +120,7 @@ class Fib6Config:
         self.fc_nexthops: list[Fib6Config] = []  # of a multipath route: fc_gateway, fc_ifindex, fc_onlink and fc_weight of each
         self.fc_weight: i64 = 1
         self.fc_exclusive: bool = False  # `ip route add`: -EEXIST where a route of this prefix and metric is
+        self.fc_create: bool = True  # False: only where there is a route already (`ip route change`)
         self.fc_replace: bool = False
         self.fc_append: bool = False
         self.fc_ignore_dev_down: bool = False

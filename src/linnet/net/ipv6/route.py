@@ -13,7 +13,7 @@ from mypy_extensions import i64
 from linnet.include.linux.in6 import in6_prefix_mask
 from linnet.include.linux.netdevice import IFF_LOOPBACK, IFF_UP, NetDevice
 from linnet.include.linux.notifier import NETDEV_CHANGE, NETDEV_UNREGISTER
-from linnet.include.net.dst import RTAX_MTU
+from linnet.include.net.dst import RTAX_ADVMSS, RTAX_HOPLIMIT, RTAX_LOCK, RTAX_MTU
 from linnet.include.net.if_inet6 import Inet6Dev
 from linnet.include.net.ip6_fib import (
     IP6_RT_PRIO_USER,
@@ -47,7 +47,6 @@ from linnet.include.net.ip_fib import (
 )
 from linnet.include.net.ipv6 import (
     IPV6_ADDR_LINKLOCAL,
-    IPV6_ADDR_LOOPBACK,
     IPV6_ADDR_MAPPED,
     IPV6_ADDR_UNICAST,
     ipv6_addr_type,
@@ -55,6 +54,7 @@ from linnet.include.net.ipv6 import (
 from linnet.include.net.net_namespace import Net
 from linnet.kernel.errno import EACCES, EEXIST, EHOSTUNREACH, EINVAL, ENETDOWN, ENODEV, ENOENT, ESRCH
 from linnet.net.core.neighbour import neigh_ifdown
+from linnet.net.ipv6.addrconf_saddr import ipv6_chk_addr, ipv6_get_ifaddr
 from linnet.net.ipv6.ip6_fib import (
     NLM_F_APPEND,
     NLM_F_CREATE,
@@ -70,6 +70,7 @@ from linnet.net.ipv6.ip6_fib import (
     fib6_new_table,
     fib6_type_error,
     fib6_update_sernum,
+    rt6_qualify_for_ecmp,
 )
 from linnet.net.ipv6.route_alloc import icmp6_dst_alloc as icmp6_dst_alloc
 from linnet.net.ipv6.route_alloc import ip6_alloc_init
@@ -85,7 +86,7 @@ from linnet.net.ipv6.route_learn import rt6_do_redirect as rt6_do_redirect
 from linnet.net.ipv6.route_lookup import ip6_route_input as ip6_route_input
 from linnet.net.ipv6.route_lookup import ip6_route_output as ip6_route_output
 from linnet.net.ipv6.route_lookup import ip6_route_output_flags as ip6_route_output_flags
-from linnet.net.ipv6.route_lookup import rt6_score_route
+from linnet.net.ipv6.route_lookup import rt6_select
 from linnet.net.ipv6.route_show import fib6_dump as fib6_dump
 
 RTPROT_RA: Final = 9
@@ -100,16 +101,8 @@ def ip6_route_init(net: Net) -> None:
 # -- `ip -6 route add`
 
 
-def _is_own_address(net: Net, addr: int, dev: NetDevice | None) -> bool:
-    """Has this host the address (on dev)? Linux asks ipv6_chk_addr, which stands above."""
-    for ifa in net.ipv6.inet6_addr_lst.get(addr, []):
-        if dev is None or ifa.idev.dev is dev:
-            return True
-    return False
-
-
-def ip6_nh_lookup(net: Net, cfg: Fib6Config, gateway: int, dev: NetDevice | None, table_id: int) -> Fib6Info | None:
-    """The route of one table to a gateway, None where it has none that leads somewhere (over dev).
+def ip6_nh_lookup(net: Net, gateway: int, dev: NetDevice | None, table_id: int, strict: i64) -> Fib6Info | None:
+    """The route of one table to a gateway, rather over dev; None where it has none that leads somewhere.
 
     Linux: net/ipv6/route.c, ip6_nh_lookup_table.
     """
@@ -117,11 +110,10 @@ def ip6_nh_lookup(net: Net, cfg: Fib6Config, gateway: int, dev: NetDevice | None
     if table is None:
         return None
     oif: i64 = 0 if dev is None else dev.ifindex
-    strict: i64 = RT6_LOOKUP_F_IFACE if dev is not None else 0
     for leaf in fib6_leaves(table, gateway):
-        for f6i in leaf:
-            if rt6_score_route(f6i, oif, strict) >= 0:
-                return f6i if fib6_type_error(f6i.fib6_type) == 0 else None
+        f6i = rt6_select(net, leaf, oif, strict)
+        if f6i is not None:
+            return f6i if fib6_type_error(f6i.fib6_type) == 0 else None
     return None
 
 
@@ -129,7 +121,7 @@ def ip6_route_check_nh(net: Net, cfg: Fib6Config, dev: NetDevice | None) -> tupl
     """A gateway must be on a link: (0, its device) or (-EHOSTUNREACH, None).  Linux: net/ipv6/route.c."""
     tables = [int(cfg.fc_table)] if cfg.fc_table not in (RT6_TABLE_MAIN, RT6_TABLE_LOCAL) else []
     for id in [*tables, RT6_TABLE_LOCAL, RT6_TABLE_MAIN]:
-        f6i = ip6_nh_lookup(net, cfg, cfg.fc_gateway, dev, id)
+        f6i = ip6_nh_lookup(net, cfg.fc_gateway, dev, id, RT6_LOOKUP_F_IFACE if dev is not None else 0)
         if f6i is None:
             continue
         if f6i.fib6_nh.gw != 0 or (dev is not None and f6i.fib6_nh.dev is not dev):
@@ -144,7 +136,7 @@ def ip6_route_check_nh_onlink(net: Net, cfg: Fib6Config, dev: NetDevice | None) 
     """`onlink`: the gateway is taken to be on dev's link, but no route may say that it is elsewhere.  Linux: net/ipv6/route.c."""
     if dev is None:
         return -ENODEV
-    f6i = ip6_nh_lookup(net, cfg, cfg.fc_gateway, dev, int(cfg.fc_table))
+    f6i = ip6_nh_lookup(net, cfg.fc_gateway, dev, int(cfg.fc_table), 0)
     if f6i is not None and f6i.fib6_dst_len > 0 and (f6i.fib6_type != RTN_UNICAST or f6i.fib6_nh.dev is not dev):
         return -EINVAL
     return 0
@@ -154,8 +146,8 @@ def ip6_validate_gw(net: Net, cfg: Fib6Config, dev: NetDevice | None) -> tuple[i
     """See that a gateway can be one: (0, the device it is on) or (a negative errno, None).  Linux: net/ipv6/route.c."""
     gw = cfg.fc_gateway
     kind = ipv6_addr_type(gw)
-    # a link-local address of another link is no own address
-    if _is_own_address(net, gw, dev if kind & (IPV6_ADDR_LINKLOCAL | IPV6_ADDR_LOOPBACK) else None):
+    # a link-local address of another link is somebody else's
+    if ipv6_get_ifaddr(net, gw, dev if kind & IPV6_ADDR_LINKLOCAL else None, True) is not None:
         return -EINVAL, None
     if kind != IPV6_ADDR_LINKLOCAL | IPV6_ADDR_UNICAST:
         if kind & (IPV6_ADDR_UNICAST | IPV6_ADDR_MAPPED) == 0:
@@ -171,7 +163,16 @@ def ip6_validate_gw(net: Net, cfg: Fib6Config, dev: NetDevice | None) -> tuple[i
     return 0, dev
 
 
-def fib6_is_reject(cfg: Fib6Config, dev: NetDevice | None, addr_type: i64) -> bool:
+def ip_metrics_convert(given: dict[int, int]) -> dict[int, int]:
+    """The metrics of a route, none larger than it can be.  Linux: net/ipv4/metrics.c."""
+    made = dict(given)
+    for key, most in ((RTAX_ADVMSS, 65535 - 40), (RTAX_MTU, 65535 - 15), (RTAX_HOPLIMIT, 255)):
+        if made.get(key, 0) > most:
+            made[key] = most
+    return made
+
+
+def fib6_is_reject(cfg: Fib6Config) -> bool:
     """Does the route refuse its packets?  Linux: net/ipv6/route.c."""
     return (cfg.fc_flags & RTF_REJECT) != 0 or fib6_type_error(cfg.fc_type) != 0
 
@@ -188,7 +189,7 @@ def fib6_nh_init(net: Net, cfg: Fib6Config) -> tuple[int, Fib6Nh | None]:
             return -ENODEV, None
         if dev.flags & IFF_UP == 0:
             return -ENETDOWN, None
-    if fib6_is_reject(cfg, dev, ipv6_addr_type(cfg.fc_dst)):
+    if fib6_is_reject(cfg):
         lo = net.loopback_dev
         if lo is None:
             return -ENODEV, None
@@ -225,12 +226,14 @@ def ip6_route_info_create(net: Net, cfg: Fib6Config) -> tuple[int, Fib6Info | No
         return err, None
     f6i = Fib6Info(nh)
     if cfg.fc_prefsrc != 0:
-        if not _is_own_address(net, cfg.fc_prefsrc, None if nh.dev.flags & IFF_LOOPBACK else nh.dev):
+        if not ipv6_chk_addr(net, cfg.fc_prefsrc, nh.dev, False):
             return -EINVAL, None
         f6i.fib6_prefsrc = cfg.fc_prefsrc
         f6i.fib6_prefsrc_len = 128
-    f6i.fib6_metrics = dict(cfg.fc_mx)
+    f6i.fib6_metrics = ip_metrics_convert(cfg.fc_mx)
     f6i.fib6_flags = cfg.fc_flags | RTF_UP
+    if cfg.fc_type == RTN_LOCAL:
+        f6i.fib6_flags |= RTF_LOCAL
     if nh.gw != 0:
         f6i.fib6_flags |= RTF_GATEWAY
     f6i.fib6_protocol = cfg.fc_protocol
@@ -250,7 +253,7 @@ def ip6_route_info_create(net: Net, cfg: Fib6Config) -> tuple[int, Fib6Info | No
 
 
 def _flags_of(cfg: Fib6Config) -> i64:
-    flags: i64 = NLM_F_CREATE
+    flags: i64 = NLM_F_CREATE if cfg.fc_create else 0
     if cfg.fc_exclusive:
         flags |= NLM_F_EXCL
     if cfg.fc_replace:
@@ -304,6 +307,8 @@ def ip6_route_multipath_add(net: Net, cfg: Fib6Config) -> int:
         err, f6i = ip6_route_info_create(net, _hop_config(cfg, hop))
         if f6i is None:
             return err
+        if not rt6_qualify_for_ecmp(f6i):
+            return -EINVAL  # a next hop here is a gateway
         for other in made:
             if other.fib6_nh.dev is f6i.fib6_nh.dev and other.fib6_nh.gw == f6i.fib6_nh.gw:
                 return -EEXIST
@@ -372,6 +377,8 @@ def ip6_route_del(net: Net, cfg: Fib6Config) -> int:
             for other in list(f6i.fib6_siblings):
                 fib6_del(net, other)
         return fib6_del(net, f6i)
+    if plen == 0 and cfg.fc_ifindex == 0 and cfg.fc_gateway == 0 and cfg.fc_metric == 0 and cfg.fc_protocol == 0:
+        return -ENOENT  # Linux finds the null entry, which nobody may take away
     return -ESRCH
 
 
@@ -498,7 +505,7 @@ def rt6_mtu_change(dev: NetDevice, mtu: i64) -> None:
         if f6i.fib6_nh.dev is not dev:
             continue
         had: i64 = f6i.fib6_metrics.get(RTAX_MTU, 0)
-        locked = f6i.fib6_metrics.get(1, 0) & (1 << RTAX_MTU)
+        locked = f6i.fib6_metrics.get(RTAX_LOCK, 0) & (1 << RTAX_MTU)
         if had != 0 and not locked and (had >= mtu or had == old):
             f6i.fib6_metrics[RTAX_MTU] = int(mtu)
         for ex in f6i.fib6_nh.exceptions.values():

@@ -6,8 +6,8 @@ from typing import Final
 
 from linnet.include.linux.in6 import in6_ntop
 from linnet.include.net.dst import RTAX_LOCK
-from linnet.include.net.ip6_fib import RTF_EXPIRES, Fib6Info, Fib6Nh
-from linnet.include.net.ip_fib import RTN_UNICAST, RTNH_F_DEAD, RTNH_F_LINKDOWN, RTNH_F_ONLINK
+from linnet.include.net.ip6_fib import RT6_TABLE_MAIN, RTF_EXPIRES, Fib6Info, Fib6Nh
+from linnet.include.net.ip_fib import RTN_LOCAL, RTN_UNICAST, RTNH_F_DEAD, RTNH_F_LINKDOWN, RTNH_F_ONLINK
 from linnet.include.net.net_namespace import Net
 from linnet.net.ipv4.fib_frontend import RTN_NAMES, RTPROT_NAMES
 from linnet.net.ipv4.fib_semantics import fib_metric_names
@@ -70,7 +70,7 @@ def fib6_dump(net: Net, table: int = 254) -> str:
     text = ''
     seen: list[Fib6Info] = []
     for f6i in fib6_walk(tb):
-        if f6i in seen:
+        if f6i in seen or (table == RT6_TABLE_MAIN and f6i.fib6_type == RTN_LOCAL):  # iproute2 looks for the latter in local
             continue
         text += fib6_route_text(net, f6i) + ' \n'
         if f6i.fib6_siblings:

@@ -2,7 +2,11 @@
 """IPv6's routes: which one a packet takes, and what `ip -6 route` says of them."""
 from __future__ import annotations
 
-from helpers.route6 import Routes
+from pathlib import Path
+
+import pytest
+
+from helpers.route6 import Routes, read_scripts
 from linnet.kernel.errno import EACCES, EHOSTUNREACH, EINVAL, ENETUNREACH
 
 COMMANDS = '''
@@ -74,3 +78,10 @@ def test_routes_that_refuse() -> None:
     host = many()
     assert [host.out(f'2001:db8:{x}::1') for x in '789a'] == [-EHOSTUNREACH, -EACCES, -EINVAL, -ENETUNREACH]
     assert Routes().out('2001:db8:9::1') == -ENETUNREACH
+
+
+@pytest.mark.parametrize('steps', [pytest.param(steps, id=title)
+                                   for title, steps in read_scripts(Path(__file__).with_name('route6.txt'))])
+def test_as_the_kernel_answers(steps: list[tuple[str, object]]) -> None:
+    host = Routes()
+    assert [(command, host.answer(command)) for command, _ in steps] == steps
