@@ -6,7 +6,8 @@ up.
     net = new_net(world, 'client')
 
 The order is Linux's: packet buffers and devices, then per host hooks, queueing, the families, sysctls, and last the loopback,
-whose coming up gives it 127.0.0.1/8 and the routes to it.
+whose coming up gives it 127.0.0.1/8, ::1/128 and the routes to them. Other devices have no IPv6 (who wants none sees none) until
+net.ipv6.conf.default.disable_ipv6, or that of the device, is 0.
 """
 from __future__ import annotations
 
@@ -58,4 +59,5 @@ def new_net(world: World, name: str, boots: int = 0) -> Net:
     in_dev = lo.in_dev
     if in_dev is not None and not in_dev.ifa_list:
         inet_addr_add(lo, INADDR_LOOPBACK, 8)
+    net.ipv6.devconf_dflt.disable_ipv6 = 1
     return net

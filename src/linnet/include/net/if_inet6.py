@@ -63,11 +63,19 @@ class Inet6Ifaddr:
         self.cstamp: i64 = 0
         self.tstamp: i64 = 0
         self.dad_probes: i64 = 0
-        self.dad_nonce: i64 = 0
+        self.dad_nonce: bytes = b''  # of our own solicitations (RFC 7527)
         self.dad_timer: TimerList | None = None
         self.rt: Fib6Info | None = None  # the host route to it, in table local
+        self.rt_inserted: bool = False
         self.rt_priority: i64 = 0
         self.tokenized: bool = False
+
+
+# Ifmcaddr6.mca_flags, as /proc/net/igmp6 shows them
+MAF_TIMER_RUNNING: Final = 0x01
+MAF_LAST_REPORTER: Final = 0x02
+MAF_LOADED: Final = 0x04
+MAF_NOREPORT: Final = 0x08
 
 
 class Ifmcaddr6:
@@ -82,6 +90,16 @@ class Ifmcaddr6:
         self.mca_timer: TimerList | None = None
 
 
+class Ifacaddr6:
+    """Linux: struct ifacaddr6: an anycast address of a device, and the route to it."""
+
+    def __init__(self, idev: Inet6Dev, addr: int) -> None:
+        self.idev: Inet6Dev = idev
+        self.aca_addr: int = addr
+        self.aca_rt: Fib6Info | None = None
+        self.aca_users: i64 = 1
+
+
 class Inet6Dev:
     """Linux: struct inet6_dev. The lists are ordered: addresses by scope as Linux lists them, groups the latest first."""
 
@@ -89,6 +107,8 @@ class Inet6Dev:
         self.dev: NetDevice = dev
         self.addr_list: list[Inet6Ifaddr] = []
         self.mc_list: list[Ifmcaddr6] = []
+        self.mc_tomb: list[Ifmcaddr6] = []  # groups left, which is still to be told
+        self.ac_list: list[Ifacaddr6] = []
         self.cnf: Ipv6Devconf = Ipv6Devconf()
         self.if_flags: i64 = 0
         self.dead: bool = False
@@ -97,6 +117,8 @@ class Inet6Dev:
         self.rs_interval: i64 = 0  # jiffies
         self.rs_timer: TimerList | None = None
         self.mc_ifc_timer: TimerList | None = None
+        self.mc_gq_timer: TimerList | None = None
+        self.mc_v1_seen: i64 = 0  # ns: until when version 1 of MLD is spoken, as a querier of it was heard
         self.mc_ifc_count: i64 = 0
         self.mc_qrv: i64 = 2
         self.mc_dad_count: i64 = 0
@@ -105,6 +127,7 @@ class Inet6Dev:
         self.tstamp: i64 = 0  # jiffies of the last change
         self.desync_factor: i64 = 0
         self.token: int = 0
+        self.random_id: int = 0  # the identifier of link-local addresses where there is no hardware address
 
 
 def __in6_dev_get(dev: NetDevice) -> Inet6Dev | None:

@@ -37,7 +37,9 @@ from linnet.include.net.dropreason import (
 )
 from linnet.include.net.neighbour import (
     NEIGH_UPDATE_F_ADMIN,
+    NEIGH_UPDATE_F_ISROUTER,
     NEIGH_UPDATE_F_OVERRIDE,
+    NEIGH_UPDATE_F_OVERRIDE_ISROUTER,
     NEIGH_UPDATE_F_WEAK_OVERRIDE,
     NUD_CONNECTED,
     NUD_DELAY,
@@ -576,13 +578,21 @@ def __neigh_update(n: Neighbour, lladdr: bytes | None, new: i64, flags: i64) -> 
     """Set n's address (None: leave it) and state.
 
     NEIGH_UPDATE_F_OVERRIDE: a different address replaces a valid one. _WEAK_OVERRIDE: it makes a connected entry
-    suspect instead. _ADMIN: a person said so; else permanent entries stay as they are.
+    suspect instead. _ADMIN: a person said so; else permanent ones stay as they are. _OVERRIDE_ISROUTER: it is a router or not,
+    as _ISROUTER says.
     Linux: net/core/neighbour.c.  RFC 4861, 7.2.5.
     """
     trace_neigh_update(n)
     err = __neigh_update_locked(n, lladdr, new, flags)
+    if err == 0 and (flags & NEIGH_UPDATE_F_OVERRIDE_ISROUTER) != 0 and _address_stands(n, lladdr, flags):
+        n.is_router = (flags & NEIGH_UPDATE_F_ISROUTER) != 0
     trace_neigh_update_done(n)
     return err
+
+
+def _address_stands(n: Neighbour, lladdr: bytes | None, flags: i64) -> bool:
+    """Is what was told about n taken over: no other address is, or it may replace n's?  RFC 4861, 7.2.5."""
+    return (flags & NEIGH_UPDATE_F_OVERRIDE) != 0 or lladdr is None or lladdr == n.ha
 
 
 def __neigh_update_locked(n: Neighbour, lladdr: bytes | None, new: i64, flags: i64) -> int:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from linnet.include.net.neighbour import NeighTable
     from linnet.include.net.protocol import NetProtocol, PingCallbacks, RawCallbacks
     from linnet.include.net.sock import Proto, Sock
+    from linnet.kernel.timer import TimerList
 
 
 class Icmp6Sender:
@@ -86,6 +87,8 @@ class NetnsIpv6:
         self.raw_v6_hash: dict[int, list[Sock]] = {}  # next header -> sockets
         self.raw_callbacks: RawCallbacks | None = None
         self.ping_callbacks: PingCallbacks | None = None
+        self.peers: object = None  # net/ipv6/ndisc_send.py: who was sent redirects, and how many of late
+        self.addr_chk_work: TimerList | None = None  # when the next address is deprecated or ends
         self.inet6_addr_lst: dict[int, list[Inet6Ifaddr]] = {}  # local address -> where it is
         self.fib6_main_tbl: Fib6Table | None = None
         self.fib6_local_tbl: Fib6Table | None = None
