@@ -167,7 +167,7 @@ def ip_append_pieces(sk: InetSock, queue: SkBuffHead, cork: InetCork, msg: Msghd
     page = msg.data
     at = msg.offset
     left = length
-    while left > 0 or (skb is None and transhdrlen != 0):
+    while left > 0 or skb is None:
         copy: i64 = 0
         if skb is not None:
             copy = room - skb.len

@@ -231,6 +231,9 @@ def udp_sendmsg(sk: Sock, msg: Msghdr, length: int) -> int:
     if up.pending != 0:
         lock_sock(sk)
         if up.pending != 0:
+            if up.pending != AF_INET:  # one over IPv6 is under construction
+                release_sock(sk)
+                return -EINVAL
             err = udp_append_data(up, fl4, msg, length, IpcmCookie(), None, corkreq)
             release_sock(sk)
             return udp_sendmsg_out(up, err, length)

@@ -6,8 +6,8 @@ sender's socket.
 
 The socket is not locked: the queue is UDP's own, and what the program has not read yet is charged to the receive
 buffer by the packet's true size. A checksum that is still to be verified is verified when the program reads (or
-polls), not here. Broadcasts and multicasts go to every socket that fits. Where there is none the sender hears "port
-unreachable", which its connected socket reports as ECONNREFUSED.
+polls), not here; that of a short datagram at once. Broadcasts and multicasts go to every socket that fits. Where
+there is none the sender hears "port unreachable", which its connected socket reports as ECONNREFUSED.
 """
 from __future__ import annotations
 
@@ -69,6 +69,7 @@ from linnet.net.ipv4.udp_lookup import (
 LINUX_FILE: Final = 'net/ipv4/udp.c'
 
 UDP_HLEN: Final = 8
+CHECKSUM_BREAK: Final = 76
 ICMP_DEST_UNREACH: Final = 3
 ICMP_SOURCE_QUENCH: Final = 4
 ICMP_REDIRECT: Final = 5
@@ -134,7 +135,8 @@ def __udp4_lib_rcv(skb: SkBuff) -> i64:
         pskb_trim(skb, ulen)
     skb.sport = get_be16(head, at)
     skb.dport = get_be16(head, at + 2)
-    udp4_csum_init(skb)
+    if udp4_csum_init(skb):
+        return udp_csum_error(net, skb)
     known = skb.sk
     if known is not None and isinstance(known, UdpSock):  # early demux found it
         skb.sk = None
@@ -148,10 +150,7 @@ def __udp4_lib_rcv(skb: SkBuff) -> i64:
     if sk is not None:
         return udp_unicast_rcv_skb(sk, skb)
     if udp_lib_checksum_complete(skb):
-        NET_INC_STATS(net, UDP_MIB_INCSUMERRORS)
-        NET_INC_STATS(net, UDP_MIB_INERRORS)
-        kfree_skb_reason(skb, SKB_DROP_REASON_UDP_CSUM)
-        return 0
+        return udp_csum_error(net, skb)
     NET_INC_STATS(net, UDP_MIB_NOPORTS)
     icmp_send(skb, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0)
     kfree_skb_reason(skb, SKB_DROP_REASON_NO_SOCKET)
@@ -166,10 +165,27 @@ def UDPX_INC_STATS(net: Net, skb: SkBuff, field: i64) -> None:
         NET_INC_STATS(net, field)
 
 
-def udp4_csum_init(skb: SkBuff) -> None:
-    """Without a checksum (0) there is nothing to verify.  Linux: net/ipv4/udp.c.  RFC 768."""
+def udp4_csum_init(skb: SkBuff) -> bool:
+    """Without a checksum (0) there is nothing to verify (RFC 768); True where it is wrong and the datagram short.
+
+    Linux: net/ipv4/udp.c.
+    """
     if get_be16(skb.head, skb.data + 6) == 0:
         skb.ip_summed = CHECKSUM_UNNECESSARY
+    return udp_short_checksum_wrong(skb)
+
+
+def udp_short_checksum_wrong(skb: SkBuff) -> bool:
+    """A datagram of at most 76 bytes is verified at once, as that costs nothing.  Linux: __skb_checksum_validate_complete."""
+    return skb.len <= CHECKSUM_BREAK and udp_lib_checksum_complete(skb)
+
+
+def udp_csum_error(net: Net, skb: SkBuff) -> i64:
+    """Drop a datagram whose checksum is wrong; 0.  Linux: csum_error of __udp4_lib_rcv and __udp6_lib_rcv."""
+    UDPX_INC_STATS(net, skb, UDP_MIB_INCSUMERRORS)
+    UDPX_INC_STATS(net, skb, UDP_MIB_INERRORS)
+    kfree_skb_reason(skb, SKB_DROP_REASON_UDP_CSUM)
+    return 0
 
 
 def udp_lib_checksum_complete(skb: SkBuff) -> bool:

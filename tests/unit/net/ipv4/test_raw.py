@@ -99,6 +99,13 @@ def test_bind_and_disconnect() -> None:
     assert 'RAW' not in pair.leftovers()
 
 
+def test_an_empty_datagram_is_one() -> None:
+    host = Alone()
+    fd = host.socket(SOCK_RAW, 253)
+    assert host.sendto(fd, b'', '127.0.0.1', 0) == 0
+    assert len(host.recv(fd, 100, MSG_DONTWAIT)) == 20
+
+
 def test_needs_a_destination() -> None:
     host = Alone()
     fd = host.socket(SOCK_RAW, IPPROTO_ICMP)

@@ -451,10 +451,11 @@ def test_checksum_is_verified_when_the_program_reads() -> None:
     spoil = Spoil(True)
     nf_register_net_hook(pair.net_b, spoil)
     fd = pair.a.socket(SOCK_DGRAM)
-    pair.a.sendto(fd, b'spoilt', '10.0.0.2', 5000)
+    pair.a.sendto(fd, b'spoilt' * 20, '10.0.0.2', 5000)
+    assert pair.net_b.mib.get('UdpInCsumErrors') == 0
     assert pair.b.poll(server, POLLIN) == 0  # poll throws it away
     assert pair.net_b.mib.get('UdpInCsumErrors') == 1
-    pair.a.sendto(fd, b'spoilt', '10.0.0.2', 5000)
+    pair.a.sendto(fd, b'spoilt' * 20, '10.0.0.2', 5000)
     spoil.flip = False
     pair.a.sendto(fd, b'good', '10.0.0.2', 5000)
     assert pair.b.recv(server, 10, MSG_DONTWAIT) == b'good'
@@ -466,6 +467,20 @@ def test_checksum_is_verified_when_the_program_reads() -> None:
     pair.a.sendto(fd, b'unsummed', '10.0.0.2', 5000)
     assert spoil.checks[-1] == 0
     assert pair.b.recv(server, 10, MSG_DONTWAIT) == b'unsummed'
+
+
+@pytest.mark.parametrize(('size', 'at_once'), [(0, True), (68, True), (69, False)])
+def test_a_short_datagram_is_verified_when_it_comes(size: int, at_once: bool) -> None:
+    """76 bytes with the header, as on Linux; who does not wait sees a longer one ready, and then gets nothing."""
+    pair = Pair()
+    server = pair.b.nonblocking(pair.b.udp(5000))
+    nf_register_net_hook(pair.net_b, Spoil(True))
+    pair.a.sendto(pair.a.socket(SOCK_DGRAM), bytes(size), '10.0.0.2', 5000)
+    assert pair.b.poll(server, POLLIN) == (0 if at_once else POLLIN)
+    assert pair.net_b.mib.get('UdpInCsumErrors') == (1 if at_once else 0)
+    with fails('EAGAIN'):
+        pair.b.recv(server)
+    assert pair.net_b.mib.get('UdpInCsumErrors') == 1
 
 
 def test_control_messages() -> None:
