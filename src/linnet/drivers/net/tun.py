@@ -23,6 +23,7 @@ from mypy_extensions import i64
 from linnet.include.linux.if_ether import ARPHRD_NONE, ETH_HLEN, ETH_P_IP, ETH_P_IPV6
 from linnet.include.linux.inet import IPPROTO_TCP, IPPROTO_UDP
 from linnet.include.linux.ip import IP_HLEN, ip_ihl, ip_protocol
+from linnet.include.linux.ipv6 import IPV6_HLEN, ipv6_nexthdr
 from linnet.include.linux.netdevice import (
     IFF_MULTICAST,
     IFF_NOARP,
@@ -34,6 +35,7 @@ from linnet.include.linux.netdevice import (
     NETIF_F_RXCSUM,
     NETIF_F_SG,
     NETIF_F_TSO,
+    NETIF_F_TSO6,
     NETIF_F_TSO_ECN,
     NapiStruct,
     NetDevice,
@@ -45,6 +47,7 @@ from linnet.include.linux.skbuff import (
     PACKET_HOST,
     SKB_GSO_TCP_ECN,
     SKB_GSO_TCPV4,
+    SKB_GSO_TCPV6,
     SkbFrag,
     SkBuff,
 )
@@ -76,6 +79,7 @@ VNET_HDR_LEN: Final = 10
 VIRTIO_NET_HDR_F_NEEDS_CSUM: Final = 1
 VIRTIO_NET_HDR_F_DATA_VALID: Final = 2
 VIRTIO_NET_HDR_GSO_TCPV4: Final = 1
+VIRTIO_NET_HDR_GSO_TCPV6: Final = 4
 VIRTIO_NET_HDR_GSO_ECN: Final = 0x80
 VNET_HDR_PLAIN: Final = bytes(VNET_HDR_LEN)
 VNET_FORMAT: Final = '=BBHHHH'  # flags, gso_type, hdr_len, gso_size, csum_start, csum_offset; the machine's own order
@@ -233,16 +237,24 @@ def tun_build_skb(ops: TunOps, dev: NetDevice, data: bytes) -> SkBuff | None:
 
 
 def tun_header_len(data: bytes, start: i64, size: i64, tap: bool) -> i64:
-    """Bytes of the headers that a packet begins with; all of it where it is not TCP or UDP over IPv4."""
+    """Bytes of the headers that a packet begins with; all of it where it is not TCP or UDP over IPv4 or IPv6."""
     at: i64 = 0
     if tap:
-        if get_be16(data, start + 12) != ETH_P_IP:
+        kind = get_be16(data, start + 12)
+        if kind != ETH_P_IP and kind != ETH_P_IPV6:
             return size
         at = ETH_HLEN
-    if size < at + IP_HLEN or data[start + at] >> 4 != 4:
+    if size < at + IP_HLEN:
         return size
-    proto = ip_protocol(data, start + at)
-    at += ip_ihl(data, start + at)
+    version = data[start + at] >> 4
+    if version == 4:
+        proto = ip_protocol(data, start + at)
+        at += ip_ihl(data, start + at)
+    elif version == 6 and size >= at + IPV6_HLEN:
+        proto = ipv6_nexthdr(data, start + at)
+        at += IPV6_HLEN
+    else:
+        return size
     if proto == IPPROTO_TCP and size >= at + TCP_HLEN:
         at += th_doff(data, start + at)
     elif proto == IPPROTO_UDP:
@@ -263,8 +275,8 @@ def virtio_net_hdr_to_skb(skb: SkBuff, data: bytes, hlen: i64) -> None:
     elif flags & VIRTIO_NET_HDR_F_DATA_VALID:
         skb.ip_summed = CHECKSUM_UNNECESSARY
     kind = gso_type & ~VIRTIO_NET_HDR_GSO_ECN
-    if kind == VIRTIO_NET_HDR_GSO_TCPV4 and gso_size > 0 and skb.len - hlen > gso_size:
-        skb.gso_type = SKB_GSO_TCPV4
+    if (kind == VIRTIO_NET_HDR_GSO_TCPV4 or kind == VIRTIO_NET_HDR_GSO_TCPV6) and gso_size > 0 and skb.len - hlen > gso_size:
+        skb.gso_type = SKB_GSO_TCPV4 if kind == VIRTIO_NET_HDR_GSO_TCPV4 else SKB_GSO_TCPV6
         if gso_type & VIRTIO_NET_HDR_GSO_ECN:
             skb.gso_type |= SKB_GSO_TCP_ECN
         skb.gso_size = gso_size
@@ -321,7 +333,7 @@ def virtio_net_hdr_from_skb(skb: SkBuff) -> bytes:
     gso_type = 0
     hdr_len: i64 = 0
     if skb.gso_size != 0:
-        gso_type = VIRTIO_NET_HDR_GSO_TCPV4
+        gso_type = VIRTIO_NET_HDR_GSO_TCPV6 if (skb.gso_type & SKB_GSO_TCPV6) != 0 else VIRTIO_NET_HDR_GSO_TCPV4
         if (skb.gso_type & SKB_GSO_TCP_ECN) != 0:
             gso_type |= VIRTIO_NET_HDR_GSO_ECN
         hdr_len = skb.transport_header - skb.data + th_doff(skb.head, skb.transport_header)
@@ -392,7 +404,7 @@ def tun_open(net: Net, name: str, tap: bool, offload: bool) -> NetDevice:
     dev.no_queue = True
     dev.features = NETIF_F_SG | NETIF_F_GSO
     if offload:
-        dev.features |= NETIF_F_HW_CSUM | NETIF_F_RXCSUM | NETIF_F_TSO | NETIF_F_TSO_ECN
+        dev.features |= NETIF_F_HW_CSUM | NETIF_F_RXCSUM | NETIF_F_TSO | NETIF_F_TSO_ECN | NETIF_F_TSO6
     ops.napi = TunNapi(dev, ops)
     err = register_netdevice(dev)
     if err != 0:

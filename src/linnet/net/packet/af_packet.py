@@ -11,7 +11,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.if_ether import ETH_P_ALL, ETH_P_IP
+from linnet.include.linux.if_ether import ETH_P_ALL, ETH_P_IP, ETH_P_IPV6
 from linnet.include.linux.if_packet import (
     PACKET_ADD_MEMBERSHIP,
     PACKET_AUXDATA,
@@ -406,8 +406,12 @@ def packet_protocol(skb: SkBuff, dev: NetDevice, proto: i64, raw: bool) -> i64:
     if raw and (proto == 0 or proto == ETH_P_ALL):
         if dev.header_ops is not None and len(skb.head) >= 14:
             return get_be16(skb.head, 12)
-        if dev.header_ops is None and len(skb.head) > 0 and (skb.head[0] >> 4) == 4:
-            return ETH_P_IP
+        if dev.header_ops is None and len(skb.head) > 0:
+            version = skb.head[0] >> 4
+            if version == 4:
+                return ETH_P_IP
+            if version == 6:
+                return ETH_P_IPV6
     return proto
 
 

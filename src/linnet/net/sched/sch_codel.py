@@ -15,8 +15,9 @@ from typing import ClassVar, Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.if_ether import ETH_P_IP
+from linnet.include.linux.if_ether import ETH_P_IP, ETH_P_IPV6
 from linnet.include.linux.ip import ip_set_ce
+from linnet.include.linux.ipv6 import ipv6_set_ce, ipv6_tclass
 from linnet.include.linux.netdevice import NET_XMIT_DROP, NET_XMIT_SUCCESS, NetDevice
 from linnet.include.linux.skbuff import SkBuff, SkBuffHead
 from linnet.include.net.dropreason import SKB_DROP_REASON_QDISC_CONGESTED, SKB_DROP_REASON_QDISC_OVERLIMIT
@@ -32,6 +33,8 @@ CODEL_DISABLED: Final = 1 << 62  # a ce_threshold that nothing reaches
 def INET_ECN_set_ce(skb: SkBuff) -> bool:
     """Mark skb as having met congestion, if its ends can do ECN: was it?  Linux: include/net/inet_ecn.h.  RFC 3168, 5."""
     at = skb.network_header
+    if skb.protocol == ETH_P_IPV6:
+        return at >= 0 and at + 40 <= len(skb.head) and _ip6_ecn_set_ce(skb, at)
     if skb.protocol != ETH_P_IP or at < 0 or at + 20 > len(skb.head):
         return False
     ecn = skb.head[at + 1] & 3
@@ -40,6 +43,13 @@ def INET_ECN_set_ce(skb: SkBuff) -> bool:
     if ecn != 3:
         skb.head = ip_set_ce(skb.head, at)
     return True
+
+
+def _ip6_ecn_set_ce(skb: SkBuff, at: i64) -> bool:
+    ecn = ipv6_tclass(skb.head, at) & 3
+    if ecn != 0 and ecn != 3:
+        skb.head = ipv6_set_ce(skb.head, at)
+    return ecn != 0
 
 
 def ns_text(ns: i64) -> str:

@@ -11,11 +11,12 @@ import pytest
 
 from helpers.devices import bare_net, bare_world
 from helpers.frames import ACK, CWR, ECE, PSH, YOU, Parsed, super_segment, tcp_frame
+from helpers.frames6 import DSTOPT, super_segment6, tcp6_frame
 from linnet.drivers.net import tun
 from linnet.drivers.net.tun import TunNapi, TunOps, tun_attach, tun_error, tun_header_len
 from linnet.include.linux.if_ether import ARPHRD_NONE
 from linnet.include.linux.netdevice import NETIF_F_GRO, NETIF_F_HW_CSUM, NETIF_F_TSO, NETIF_F_TSO_ECN, NetDevice, PacketType
-from linnet.include.linux.skbuff import CHECKSUM_NONE, CHECKSUM_PARTIAL, CHECKSUM_UNNECESSARY, SkBuff
+from linnet.include.linux.skbuff import CHECKSUM_NONE, CHECKSUM_PARTIAL, CHECKSUM_UNNECESSARY, SKB_GSO_TCPV6, SkBuff
 from linnet.net.core.dev import dev_add_pack, dev_close, dev_open, dev_queue_xmit, register_netdevice
 from linnet.net.core.skbuff import consume_skb, skb_bytes
 from linnet.net.ethernet.eth import ether_setup
@@ -103,6 +104,24 @@ def test_a_super_segment_up_shares_the_buffer() -> None:
     assert (skb.gso_size, skb.gso_segs, skb.gso_type) == (1448, 42, 1 | 4)
     assert [(frag.offset, frag.size) for frag in skb.frags] == [(62, 60000)]
     consume_skb(skb)
+    rig.close()
+
+
+def test_a_super_segment_of_ipv6_up_and_down() -> None:
+    rig = Rig()
+    ip = tcp6_frame(bytes(60000), partial=True)[14:]
+    header = struct.pack('=BBHHHH', 1, 4, 72, 1428, 40, 16)
+    assert rig.receive(header + ip) == []  # it is no IPv4
+    (skb,) = rig.ip6.skbs
+    assert skb_bytes(skb) == ip and len(skb.head) == 72
+    assert (skb.gso_size, skb.gso_segs, skb.gso_type) == (1428, 43, SKB_GSO_TCPV6)
+    consume_skb(skb)
+    rig.ip6.skbs = []
+    down = super_segment6(rig.dev, tcp6_frame(bytes(3000), partial=True), 1428, [])
+    down.data = 14
+    down.len -= 14
+    assert rig.ops.ndo_start_xmit(down, rig.dev) == 0
+    assert rig.kernel.recv(70000) == header + tcp6_frame(bytes(3000), partial=True)[14:]
     rig.close()
 
 
@@ -258,6 +277,11 @@ def test_the_interface_is_gone() -> None:
     (b'\x46' + bytes(8) + b'\x11' + bytes(30), 32),
     (b'\x45' + bytes(8) + b'\x01' + bytes(30), 40),
     (b'\x60' + bytes(60), 61),
+    (tcp6_frame(b'xyz')[14:], 72),
+    (tcp6_frame(b'xyz', options=b'')[14:], 60),
+    (tcp6_frame(b'xyz', ext=DSTOPT)[14:], 83),
+    (b'\x60' + bytes(5) + b'\x11' + bytes(40), 47),
+    (b'\x60' + bytes(5) + b'\x11' + bytes(60), 48),
     (b'\x45' + bytes(10), 11),
     (b'\x45' + bytes(8) + b'\x06' + bytes(15), 25),
     (b'\x4f' + bytes(8) + b'\x11' + bytes(30), 40),

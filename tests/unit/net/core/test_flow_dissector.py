@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from helpers.devices import Card, bare_net, bare_world, card, frame
 from linnet.net.core.dev import register_netdevice
-from linnet.net.core.flow_dissector import flow_hash, netdev_pick_tx, skb_get_hash
+from linnet.net.core.flow_dissector import flow_fold6, flow_hash, netdev_pick_tx, skb_get_hash
 from linnet.net.core.skbuff import consume_skb
 
 U32 = st.integers(0, 0xFFFFFFFF)
@@ -57,3 +57,22 @@ def test_one_queue_needs_no_hash() -> None:
     assert netdev_pick_tx(dev, skb) is dev.tx[0]
     assert skb.hash == 0
     consume_skb(skb)
+
+
+@given(st.integers(0, 127), st.integers(0, 2**128 - 1))
+def test_each_bit_of_an_ipv6_address_counts(bit: int, addr: int) -> None:
+    assert flow_fold6(addr) != flow_fold6(addr ^ (1 << bit))
+    assert 0 <= flow_fold6(addr) < 1 << 32
+
+
+def test_ipv6_packets_are_told_apart_by_their_addresses() -> None:
+    world = bare_world()
+    dev = card(bare_net(world), 'eth0', Card(), 4)
+    register_netdevice(dev)
+    hashes = set()
+    for last in range(16):
+        skb = frame(dev)
+        skb.protocol = 0x86DD
+        skb.saddr6, skb.daddr6 = 0x20010DB8 << 96 | last, 0x20010DB8 << 96 | 99
+        hashes.add(int(skb_get_hash(skb, 1)))
+    assert len(hashes) == 16

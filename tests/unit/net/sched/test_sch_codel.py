@@ -14,7 +14,7 @@ from linnet.include.net.net_namespace import Net, World
 from linnet.kernel.errno import EINVAL
 from linnet.net.core.skbuff import kfree_skb
 from linnet.net.sched.sch_api import qdisc_create, tc_qdisc_show
-from linnet.net.sched.sch_codel import CodelQdisc, codel_control_law
+from linnet.net.sched.sch_codel import CodelQdisc, INET_ECN_set_ce, codel_control_law
 
 MS = 1_000_000
 
@@ -167,3 +167,17 @@ def test_the_mark_keeps_the_checksum_right(tos: int, check: int) -> None:
     assert marked[:2] == b'xx' and marked[3] == tos | 3
     assert ip_fast_csum(marked, 2, 20) in (0, 0xFFFF)
     assert marked[4:12] == head[2:10]
+
+
+@pytest.mark.parametrize(('tclass', 'marked', 'after'), [
+    (0, False, 0), (0x40, False, 0x40), (1, True, 3), (0xFE, True, 0xFF), (3, True, 3)])
+def test_ipv6_is_marked_in_its_traffic_class(net: Net, tclass: int, marked: bool, after: int) -> None:
+    dev = queued(net)
+    header = (6 << 28 | tclass << 20 | 0x12345).to_bytes(4, 'big') + bytes(36)
+    skb = frame(dev, header)
+    skb.protocol = 0x86DD
+    skb.network_header = skb.data + ETH_HLEN
+    assert INET_ECN_set_ce(skb) == marked
+    nh = int(skb.network_header)
+    assert skb.head[nh:nh + 40] == (6 << 28 | after << 20 | 0x12345).to_bytes(4, 'big') + bytes(36)
+    kfree_skb(skb)
