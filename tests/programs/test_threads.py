@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import _thread
+import asyncio
+import ctypes
+import gc
 import queue
 import random
 import socket
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from concurrent.futures import TimeoutError as FuturesTimeout
@@ -19,6 +23,7 @@ import pytest
 
 from linnet import Lab
 from linnet.kernel.sched import Deadlock
+from linnet.program.locals import REACHABLE
 
 
 def run(fn: Callable[[list[Any]], None], seed: int = 1) -> tuple[list[Any], float]:
@@ -330,6 +335,75 @@ def test_thread_locals() -> None:
     assert sorted(out, key=str) == sorted([False, False, *[(n, n, [n]) for n in numbers]], key=str)
     assert LOCAL.name == 'outside'
     assert COUNTED.values == [0]
+
+
+@pytest.mark.skipif(not REACHABLE, reason='from Python 3.13 on the dict of a thread is out of reach')
+def test_what_c_code_keeps_for_a_thread_is_the_task_s_own() -> None:
+    def work(number: int, out: list[int]) -> None:
+        ctypes.set_errno(number)
+        time.sleep(1)
+        out.append(ctypes.get_errno())
+
+    ctypes.set_errno(1)
+    out: list[int] = []
+    with Lab() as lab:
+        for number in (2, 3, 4):
+            lab.host(f'h{number}').spawn(work, number, out)
+        lab.run()
+    assert out == [2, 3, 4]
+    assert ctypes.get_errno() == 1
+
+
+def test_of_threads_that_have_ended_nothing_is_kept() -> None:
+    class Value:
+        """Anything."""
+
+    gone: list[weakref.ref[Value]] = []
+
+    def work() -> None:
+        LOCAL.value = Value()
+        gone.append(weakref.ref(LOCAL.value))
+
+    def program() -> None:
+        for _ in range(5):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        assert [ref() for ref in gone] == [None] * 5
+
+    with Lab() as lab:
+        lab.host('h').spawn(program)
+        lab.run()
+        assert lab.runtime.locals is None or len(lab.runtime.locals.kept) <= 2
+
+
+def test_event_loops_of_tasks_that_come_and_go() -> None:
+    """Each thread sees its own loop or none, whichever ran before it, and after that one's end."""
+    async def main(delay: float) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(delay)
+        assert asyncio.get_running_loop() is loop
+
+    def plain(delay: float) -> None:
+        for _ in range(6):
+            time.sleep(delay)
+            with pytest.raises(RuntimeError, match='no running event loop'):
+                asyncio.get_running_loop()
+
+    def program() -> None:
+        threads = [threading.Thread(target=fn) for fn in (
+            lambda: asyncio.run(main(1)), lambda: plain(0.3), lambda: asyncio.run(main(1.5)), lambda: plain(0.7))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        gc.collect()
+        plain(0.1)
+
+    with Lab() as lab:
+        for i in range(2):
+            lab.host(f'h{i}').spawn(program)
+        lab.run()
 
 
 def test_a_class_may_keep_a_function_of_the_clock() -> None:

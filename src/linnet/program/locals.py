@@ -2,9 +2,9 @@
 """threading.local for tasks, all of which run in one OS thread.
 
 Up to Python 3.12 the interpreter keeps a thread's values in a dict of the thread, under a key for each local: at a switch to
-another task these entries are exchanged. From 3.13 on they are out of reach; there threading.local is the one that the
-standard library has in Python, which asks for the current thread as everybody does, from the first Lab on, and the locals that
-modules had made before are exchanged for such.
+another task its content is exchanged, and with it what C extensions keep there for a thread. From 3.13 on it is out of reach;
+there threading.local is the one that the standard library has in Python, which asks for the current thread as everybody does,
+from the first Lab on, and the locals that modules had made before are exchanged for such.
 """
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ import sys
 import threading
 from typing import Any
 
-PREFIX = 'thread.local.'
+LOOP = '__asyncio_running_event_loop__'  # asyncio's C code remembers this entry without holding it: it stays where it is
+NOBODY = -1  # no task's pid
 REACHABLE = sys.version_info < (3, 13)
 RealLocal = threading.local
 PythonLocal = _threading_local.local
 
-Values = dict[str, Any]
+Values = dict[Any, Any]
 
 
 def thread_dict() -> dict[Any, Any]:
@@ -73,22 +74,20 @@ class Locals:
         if self.owner is None:
             self.table = thread_dict()
         table = self.table
-        found = {}
-        for key in list(table):
-            if type(key) is str and key.startswith(PREFIX):
-                found[key] = table.pop(key)
-        if found:
-            self.kept[self.owner] = found
-        else:
-            self.kept.pop(self.owner, None)
+        loop = table.get(LOOP)
+        self.kept[self.owner] = table.copy()
+        table.clear()
         self.owner = pid
         mine = self.kept.get(pid)
         if mine is not None:
             table.update(mine)
+        if loop is not None:
+            table[LOOP] = loop
 
     def forget(self, pid: int) -> None:
         """The task, which runs, is at its end: its values go."""
         if self.owner == pid:
-            for key in [k for k in self.table if type(k) is str and k.startswith(PREFIX)]:
+            for key in [key for key in self.table if key != LOOP]:
                 del self.table[key]
+            self.owner = NOBODY
         self.kept.pop(pid, None)

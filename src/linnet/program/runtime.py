@@ -94,6 +94,15 @@ def current_program() -> Program:
     return task.process
 
 
+def weak_reference(base: type) -> tuple[str, ...]:
+    """The slot by which instances of a class derived from `base` can be weakly referenced, if `base` has none.
+
+    A class of these rooms that is derived from a compiled one, and busy, has slots: the interpreter does not get to know the
+    dict of its instances, and is three times as long about each attribute.
+    """
+    return () if base.__weakrefoffset__ else ('__weakref__',)
+
+
 class MainThread(threading.Thread):
     """What threading.current_thread() is in a program's main function. A dummy Thread made on the spot would be a daemon, and
     the threads that the program starts would inherit that.
@@ -119,6 +128,10 @@ class Program(Process):
     exception: what it raised, if it ended so. stdout, stderr: where its print() goes; None: the real ones. What a program
     of its own has beside its descriptors: sys.argv, sys.path and sys.modules['__main__'].
     """
+
+    __slots__ = ('argv', 'awaited', 'check', 'clock', 'daemon', 'default_timeout', 'environ', 'exception', 'exit_code',
+                 'import_random', 'killed', 'main_thread', 'modules_main', 'path', 'random', 'runtime', 'signals', 'silent',
+                 'stderr', 'stdout', 'tasks', 'world', *weak_reference(Process))
 
     def __init__(self, runtime: Runtime, net: Net, name: str, argv: list[str], pid: int) -> None:
         super().__init__(net, name, pid)
@@ -226,6 +239,10 @@ worlds = itertools.count(1)
 
 class Runtime(SwitchHook):
     """The programs of one World."""
+
+    __slots__ = ('awaited', 'clock', 'entered', 'first_ident', 'hostnames', 'last_run', 'locals', 'names', 'outside', 'programs',
+                 'real', 'real_environ', 'real_main', 'real_path', 'shared_output', 'shown', 'states', 'view', 'world',
+                 *weak_reference(SwitchHook))
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -479,12 +496,13 @@ class Runtime(SwitchHook):
 
     def _put(self, program: Program) -> None:
         stdout, stderr, _ = self.real
-        sys.stdout = stdout if program.stdout is None else program.stdout
-        sys.stderr = NOWHERE if program.silent else stderr if program.stderr is None else program.stderr
-        sys.argv = program.argv
-        sys.path = self.real_path if program.path is None else program.path
-        sys.modules['__main__'] = self.real_main if program.modules_main is None else program.modules_main
-        os.environ = program.environ  # noqa: B003  # put in place, not cleared
+        names = sys.__dict__  # it comes at every switch: setting a module's attributes as such takes three times as long
+        names['stdout'] = stdout if program.stdout is None else program.stdout
+        names['stderr'] = NOWHERE if program.silent else stderr if program.stderr is None else program.stderr
+        names['argv'] = program.argv
+        names['path'] = self.real_path if program.path is None else program.path
+        names['modules']['__main__'] = self.real_main if program.modules_main is None else program.modules_main
+        os.__dict__['environ'] = program.environ
 
     def _keep(self, program: Program) -> None:
         stdout, stderr, argv = self.real
