@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Addresses, neighbours, routers and groups: the kernel of this machine and Linnet run the same script, and send the same.
+
+The kernel's side takes real time and is therefore run beforehand, all scripts side by side; timers are set short, but for those
+between which a script puts something in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from helpers.nd_bench import MY_LL, PEER_LL, PEER_MAC, mtu_option, prefix_option
+from helpers.nd_duel import Kernel, Linnet, Side
+from helpers.netns import lacking
+from linnet.include.linux.in6 import in6_bytes, in6_pton
+from linnet.net.ipv6.ndisc_opts import ndisc_fill_option
+
+WHY = lacking('sysctl')
+pytestmark = [pytest.mark.interop, pytest.mark.skipif(WHY != '', reason=WHY), pytest.mark.xdist_group('tun')]
+
+SLLA, TLLA = ndisc_fill_option(1, PEER_MAC), ndisc_fill_option(2, PEER_MAC)
+GLOBAL, AUTO = '2001:db8::5', '2001:db8::ff:fe00:aa'
+
+
+def quick(s: Side) -> None:
+    """Short timers."""
+    s.set('conf.DEV.router_solicitation_delay', 0)
+    s.set('neigh.DEV.retrans_time_ms', 60)
+    s.set('conf.DEV.mldv2_unsolicited_report_interval', 40)
+    s.set('conf.DEV.mldv1_unsolicited_report_interval', 40)
+    s.set('conf.DEV.router_solicitation_interval', 1)
+
+
+def settle(s: Side) -> None:
+    """Up, with its link-local address."""
+    quick(s)
+    s.set('conf.DEV.router_solicitations', 0)
+    s.up()
+    s.run(1)
+    s.lines.clear()
+
+
+def slow(s: Side) -> None:
+    """DAD takes long enough for something to come in between; reports are over by then."""
+    s.set('neigh.DEV.retrans_time_ms', 500)
+    s.set('conf.DEV.mldv2_unsolicited_report_interval', 1)
+
+
+def state(s: Side) -> None:
+    """All that can be seen of the device."""
+    s.addresses()
+    s.routes()
+    s.routes('local')
+    s.groups()
+
+
+def boot(s: Side) -> None:
+    quick(s)
+    s.set('conf.DEV.router_solicitations', 2)
+    s.up()
+    s.run(5)
+    state(s)
+
+
+def dad_transmits_none_and_three(s: Side) -> None:
+    quick(s)
+    s.set('conf.DEV.dad_transmits', 0)
+    s.up()
+    s.run(0.5)
+    s.set('conf.DEV.dad_transmits', 3)
+    s.add(GLOBAL)
+    s.run(0.8)
+    state(s)
+
+
+def dad_meets_a_question(s: Side) -> None:
+    settle(s)
+    slow(s)
+    s.add(GLOBAL)
+    s.run(0.15)
+    s.ns(GLOBAL, '::')
+    s.run(0.7)
+    state(s)
+    s.ns(GLOBAL, PEER_LL, options=SLLA)
+    s.run(0.1)
+    s.delete(GLOBAL)
+    s.run(0.2)
+    state(s)
+
+
+def dad_meets_an_answer(s: Side) -> None:
+    settle(s)
+    slow(s)
+    s.add(GLOBAL)
+    s.run(0.15)
+    s.na(GLOBAL, GLOBAL, 'ff02::1', 0x20, TLLA)
+    s.run(0.7)
+    state(s)
+
+
+def dad_of_the_link_local_address_fails(s: Side) -> None:
+    quick(s)
+    slow(s)
+    s.up()
+    s.run(0.15)
+    s.ns(MY_LL, '::')
+    s.run(0.5)
+    state(s)
+
+
+def dad_fails_with_accept_dad_2(s: Side) -> None:
+    quick(s)
+    slow(s)
+    s.set('conf.DEV.accept_dad', 2)
+    s.up()
+    s.run(0.15)
+    s.ns(MY_LL, '::')
+    s.run(0.5)
+    state(s)
+
+
+def optimistic(s: Side) -> None:
+    settle(s)
+    slow(s)
+    s.set('conf.DEV.optimistic_dad', 1)
+    s.ra(PEER_LL, SLLA, prefix_option('2001:db8::'))
+    s.run(0.15)
+    s.addresses()
+    s.ns(AUTO, PEER_LL, options=SLLA)
+    s.run(0.8)
+    s.addresses()
+
+
+def addresses_come_and_go(s: Side) -> None:
+    settle(s)
+    s.add(GLOBAL)
+    s.run(0.4)
+    s.add('2001:db8::6')
+    s.run(0.3)
+    s.add('2001:db8:1::7', options='nodad')
+    s.run(0.4)
+    state(s)
+    s.delete(GLOBAL)
+    s.run(0.3)
+    s.routes()
+    s.delete('2001:db8::6')
+    s.run(0.3)
+    state(s)
+
+
+def questions(s: Side) -> None:
+    settle(s)
+    s.add(GLOBAL, options='nodad')
+    s.run(0.2)
+    s.lines.clear()
+    for target, src, dst, options in (
+            (MY_LL, PEER_LL, '', SLLA), (MY_LL, PEER_LL, MY_LL, SLLA), (MY_LL, PEER_LL, MY_LL, b''), (MY_LL, '::', '', b''),
+            (GLOBAL, '2001:db8::9', '', SLLA), (GLOBAL, '2001:db8::8', '', b''), (GLOBAL, 'fe80::77', '', b''),
+            ('2001:db8::6', '2001:db8::9', '', SLLA), (GLOBAL, '::', '', SLLA), (GLOBAL, '::', GLOBAL, b'')):
+        s.ns(target, src, dst, options)
+        s.run(0.1)
+
+
+def an_advertisement(s: Side) -> None:
+    quick(s)
+    s.set('conf.DEV.router_solicitations', 1)
+    s.up()
+    s.run(0.5)
+    s.ra(PEER_LL, SLLA, prefix_option('2001:db8::'), mtu_option(1400), hop=33)
+    s.run(2.5)
+    state(s)
+    s.ra(PEER_LL, lifetime=0)
+    s.run(0.1)
+    s.routes()
+
+
+def lifetimes(s: Side) -> None:
+    settle(s)
+    s.ra(PEER_LL, SLLA, prefix_option('2001:db8::', valid=3, preferred=1))
+    s.run(0.5)
+    s.addresses()
+    s.run(1.2)
+    s.addresses()
+    s.run(2)
+    s.addresses()
+    s.ra(PEER_LL, SLLA, prefix_option('2001:db8:1::', valid=20000, preferred=10000))
+    s.run(0.3)
+    s.ra(PEER_LL, SLLA, prefix_option('2001:db8:1::', valid=0, preferred=0))
+    s.run(0.3)
+    state(s)
+
+
+def prefixes(s: Side) -> None:
+    settle(s)
+    s.ra('2001:db8::1', SLLA, prefix_option('2001:db8::'))
+    s.run(0.1)
+    state(s)
+    s.ra(PEER_LL, SLLA, prefix_option('2001:db8:2::', plen=63), prefix_option('2001:db8:3::', flags=0x80),
+         prefix_option('2001:db8:4::', flags=0x40), prefix_option('2001:db8:5::', valid=10, preferred=20))
+    s.run(0.4)
+    state(s)
+
+
+def forwarding(s: Side) -> None:
+    settle(s)
+    s.add(GLOBAL, options='nodad')
+    s.run(0.2)
+    s.ra(PEER_LL, SLLA)
+    s.run(0.1)
+    s.routes()
+    s.set('conf.all.forwarding', 1)
+    s.run(0.3)
+    state(s)
+    s.ns(MY_LL, PEER_LL, options=SLLA)
+    s.run(0.1)
+    s.ns('2001:db8::', PEER_LL, options=SLLA)
+    s.run(1.2)
+    s.ra(PEER_LL, SLLA, prefix_option('2001:db8:9::'))
+    s.run(0.3)
+    state(s)
+    s.set('conf.all.forwarding', 0)
+    s.run(0.3)
+    state(s)
+
+
+def down_and_up(s: Side) -> None:
+    settle(s)
+    s.add(GLOBAL)
+    s.run(0.3)
+    s.down()
+    s.run(0.1)
+    state(s)
+    s.up()
+    s.run(0.4)
+    state(s)
+
+
+def down_and_up_with_addresses_kept(s: Side) -> None:
+    settle(s)
+    s.set('conf.DEV.keep_addr_on_down', 1)
+    s.add(GLOBAL, options='nodad')
+    s.run(0.3)
+    s.down()
+    s.run(0.1)
+    state(s)
+    s.up()
+    s.run(0.4)
+    state(s)
+
+
+def disable_ipv6(s: Side) -> None:
+    settle(s)
+    s.add(GLOBAL)
+    s.run(0.3)
+    s.set('conf.DEV.disable_ipv6', 1)
+    s.run(0.2)
+    state(s)
+    s.ns(MY_LL, PEER_LL, options=SLLA)
+    s.run(0.1)
+    s.set('conf.DEV.disable_ipv6', 0)
+    s.run(0.4)
+    state(s)
+    s.set('conf.all.disable_ipv6', 1)
+    s.run(0.2)
+    state(s)
+
+
+def queries_of_version_2(s: Side) -> None:
+    settle(s)
+    s.query()
+    s.run(0.3)
+    for group in ('ff02::1:ff00:aa', 'ff02::1:ff00:ab', 'ff02::1'):
+        s.query(group)
+        s.run(0.3)
+
+
+def a_querier_of_version_1(s: Side) -> None:
+    settle(s)
+    s.query(version=1)
+    s.run(0.3)
+    s.add(GLOBAL, options='nodad')
+    s.run(0.3)
+    s.delete(GLOBAL)
+    s.run(0.3)
+    s.query('ff02::1:ff00:aa', version=1)
+    s.run(0.3)
+    s.query(version=1, ms=900)
+    s.icmp(bytes([131, 0, 0, 0, 0, 0, 0, 0]) + in6_bytes(in6_pton('ff02::1:ff00:aa')), PEER_LL, 'ff02::1:ff00:aa', hop=1)
+    s.run(1.2)
+
+
+def notify(s: Side) -> None:
+    settle(s)
+    s.set('conf.DEV.ndisc_notify', 1)
+    s.add(GLOBAL)
+    s.run(0.4)
+
+
+def unreachability(s: Side) -> None:
+    """An answer to a neighbour that was only heard of: it is probed 5 s later, by unicast, three times."""
+    settle(s)
+    s.ns(MY_LL, PEER_LL, options=SLLA)
+    s.run(7)
+
+
+SCRIPTS = [boot, dad_transmits_none_and_three, dad_meets_a_question, dad_meets_an_answer, dad_of_the_link_local_address_fails,
+           dad_fails_with_accept_dad_2, optimistic, addresses_come_and_go, questions, an_advertisement, lifetimes, prefixes,
+           forwarding, down_and_up, down_and_up_with_addresses_kept, disable_ipv6, queries_of_version_2, a_querier_of_version_1,
+           notify, unreachability]
+
+
+def on_the_kernel(script: Callable[[Side], None], name: str) -> list[str]:
+    side = Kernel(name)
+    try:
+        script(side)
+    finally:
+        side.close()
+    return side.lines
+
+
+@pytest.fixture(scope='module')
+def kernel() -> dict[str, Future[list[str]]]:
+    """What the kernel sends, by script; a few at a time, so that each keeps its times."""
+    with ThreadPoolExecutor(4) as pool:
+        return {script.__name__: pool.submit(on_the_kernel, script, f'lnd{os.getpid()}x{i}') for i, script in enumerate(SCRIPTS)}
+
+
+@pytest.mark.parametrize('script', SCRIPTS, ids=lambda script: script.__name__)
+def test_both_send_the_same(script: Callable[[Side], None], kernel: dict[str, Future[list[str]]]) -> None:
+    ours = Linnet()
+    script(ours)
+    assert ours.lines == kernel[script.__name__].result()
