@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host with cards and IPv6 addresses, whose routes are given as to `ip -6 route`; neighbour discovery is not needed."""
+"""A host with cards and IPv6 addresses, whose routes are given as to `ip -6 route`: commands that the kernel understands, too."""
 from __future__ import annotations
 
 import json
@@ -7,24 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from helpers.devices import Card, card
-from linnet.include.linux.in6 import in6_ntop, in6_prefix_mask, in6_pton
+from linnet.include.linux.in6 import in6_ntop, in6_pton
 from linnet.include.linux.netdevice import NetDevice
 from linnet.include.net.flow import Flowi6
-from linnet.include.net.if_inet6 import Inet6Dev, Inet6Ifaddr
+from linnet.include.net.if_inet6 import IFA_F_NODAD
 from linnet.include.net.ip6_fib import RTF_GATEWAY, Fib6Config, Rt6Info, rt6_nexthop
-from linnet.include.net.ip_fib import RTN_MULTICAST, RTPROT_BOOT, RTPROT_KERNEL
+from linnet.include.net.ip_fib import RTPROT_BOOT
 from linnet.kernel.clock import VirtualClock
 from linnet.net.boot import new_net, new_world
-from linnet.net.core.dev import dev_open, register_netdevice
-from linnet.net.ipv6.addrconf_saddr import inet6_addr_hash_insert
-from linnet.net.ipv6.route import (
-    addrconf_f6i_alloc,
-    fib6_dump,
-    ip6_ins_rt,
-    ip6_route_add,
-    ip6_route_del,
-    ip6_route_output,
-)
+from linnet.net.core.dev import dev_close, dev_open, dev_set_mtu, register_netdevice
+from linnet.net.ipv6.addrconf import inet6_addr_add, inet6_addr_del
+from linnet.net.ipv6.route import fib6_dump, ip6_route_add, ip6_route_del, ip6_route_output
 
 TYPES = {'unicast': 1, 'local': 2, 'anycast': 4, 'multicast': 5, 'blackhole': 6, 'unreachable': 7, 'prohibit': 8, 'throw': 9}
 PROTOCOLS = {'kernel': 2, 'boot': 3, 'static': 4, 'ra': 9}
@@ -123,53 +116,31 @@ class Routes:
     def __init__(self, seed: int = 1) -> None:
         self.world = new_world(VirtualClock(), seed)
         self.net = new_net(self.world, 'host')
+        self.net.ipv6.devconf_dflt.disable_ipv6 = self.net.ipv6.devconf_dflt.accept_dad = 0
         self.cards: dict[str, Card] = {}
         lo = self.net.loopback_dev
         assert lo is not None
         self.devices: dict[str, NetDevice] = {'lo': lo}
-        if lo.ip6_ptr is None:
-            lo.ip6_ptr = Inet6Dev(lo)
-            lo.ip6_ptr.cnf.mtu6 = lo.mtu
-            self.address('lo', '::1/128')
-        self.device('d0', '2001:db8:1::1/64', 'fe80::ff:fe00:1/64')
-        self.device('d1', '2001:db8:2::1/64', 'fe80::ff:fe00:2/64')
+        self.device('d0', '2001:db8:1::1/64')
+        self.device('d1', '2001:db8:2::1/64')
 
     def device(self, name: str, *addresses: str) -> NetDevice:
-        """A further device that is up."""
-        self.net.ipv6.devconf_dflt.disable_ipv6 = 1
+        """A further device that is up and has IPv6 at once, without duplicate address detection."""
         self.cards[name] = Card()
         dev = card(self.net, name, self.cards[name])
         dev.mtu = 1500
+        dev.dev_addr = bytes((2, 0, 0, 0, 0, len(self.devices)))
         assert register_netdevice(dev) == 0
-        dev_open(dev)
         self.devices[name] = dev
-        idev = Inet6Dev(dev)
-        idev.cnf.mtu6 = 1500
-        dev.ip6_ptr = idev
-        cfg = Fib6Config()
-        cfg.fc_table, cfg.fc_dst, cfg.fc_dst_len, cfg.fc_metric = 255, 0xFF << 120, 8, 256
-        cfg.fc_type, cfg.fc_protocol, cfg.fc_ifindex = RTN_MULTICAST, RTPROT_KERNEL, dev.ifindex
-        assert ip6_route_add(self.net, cfg) == 0
+        dev_open(dev)
         for address in addresses:
             self.address(name, address)
         return dev
 
     def address(self, name: str, text: str) -> None:
         """An address, with the routes that it brings."""
-        dev = self.devices[name]
-        idev = dev.ip6_ptr
-        assert idev is not None
         host, plen = text.split('/')
-        ifp = Inet6Ifaddr(idev, in6_pton(host), int(plen))
-        ifp.scope = 253 if ifp.addr >> 118 == 0x3FA else 254 if ifp.addr == 1 else 0
-        idev.addr_list.append(ifp)
-        inet6_addr_hash_insert(self.net, ifp)
-        assert ip6_ins_rt(self.net, addrconf_f6i_alloc(self.net, idev, ifp.addr, False)) == 0
-        if int(plen) < 128:
-            cfg = Fib6Config()
-            cfg.fc_dst, cfg.fc_dst_len, cfg.fc_metric = ifp.addr & in6_prefix_mask(int(plen)), int(plen), 256
-            cfg.fc_protocol, cfg.fc_ifindex = RTPROT_KERNEL, dev.ifindex
-            assert ip6_route_add(self.net, cfg) == 0
+        assert inet6_addr_add(self.devices[name], in6_pton(host), int(plen), IFA_F_NODAD) == 0
 
     def ip(self, command: str) -> int:
         """`ip -6 route COMMAND`: add, append, replace or del; 0 or a negative errno."""
@@ -192,7 +163,27 @@ class Routes:
             found = self.out(words[0], words[words.index('oif') + 1] if 'oif' in words else '',
                              words[words.index('from') + 1] if 'from' in words else '::')
             return found if isinstance(found, int) else list(found)
+        if words[:1] == ['addr']:
+            return self.ip_addr(words[1], words[2], self.devices[words[4]])
+        if verb == 'ip':
+            return self.link(self.devices[words[2]], words[3:])
         return self.ip(command)
+
+    def ip_addr(self, verb: str, text: str, dev: NetDevice) -> int:
+        """`ip addr add ADDR/PLEN dev DEV nodad`, or del."""
+        host, plen = text.split('/')
+        if verb == 'add':
+            return inet6_addr_add(dev, in6_pton(host), int(plen), IFA_F_NODAD)
+        return inet6_addr_del(dev, in6_pton(host), int(plen))
+
+    def link(self, dev: NetDevice, words: list[str]) -> int:
+        """`ip link set DEV up`, down or mtu N."""
+        if words[0] == 'mtu':
+            return dev_set_mtu(dev, int(words[1]))
+        if words[0] == 'up':
+            return dev_open(dev)
+        dev_close(dev)
+        return 0
 
     def show(self, table: int = 254) -> list[str]:
         """`ip -6 route show table TABLE`, line by line."""

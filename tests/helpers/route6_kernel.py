@@ -138,12 +138,12 @@ def answer(netlink: Netlink, command: str) -> object:
 def on_the_kernel(commands: list[str]) -> list[object]:
     """The answers to commands in a namespace of their own, made as helpers/route6.py makes its host."""
     with Namespace() as host, Namespace() as other:
+        host.run(['sysctl', '-qw', 'net.ipv6.conf.default.accept_dad=0'])
         for number in (0, 1):
             dev, peer = f'd{number}', f'p{number}'
             host.run(['ip', 'link', 'add', dev, 'address', f'02:00:00:00:00:0{number + 1}', 'type', 'veth', 'peer', 'name', peer])
             host.run(['ip', 'link', 'set', peer, 'netns', other.name])
             other.run(['ip', 'link', 'set', peer, 'up'])
-            host.run(['sysctl', '-qw', f'net.ipv6.conf.{dev}.accept_dad=0'])
             host.run(['ip', 'link', 'set', dev, 'up'])
             host.run(['ip', 'addr', 'add', f'2001:db8:{number + 1}::1/64', 'dev', dev, 'nodad'])
         done = subprocess.run(['ip', 'netns', 'exec', host.name, sys.executable, '-m', 'helpers.route6_kernel'],

@@ -452,6 +452,20 @@ def neigh_probe(n: Neighbour) -> None:
         consume_skb(skb)
 
 
+def __neigh_set_probe_once(n: Neighbour) -> None:
+    """An entry that failed gets one more chance: what answers within the retransmission time is heard.
+
+    Linux: net/core/neighbour.c.
+    """
+    n.updated = n.tbl.net.clock.now
+    if (n.nud_state & NUD_FAILED) == 0:
+        return
+    n.nud_state = NUD_INCOMPLETE
+    n.probes = neigh_max_probes(n)
+    wait = neigh_retrans_time(n)
+    neigh_add_timer(n, n.updated + (wait if wait > MIN_TIMER else MIN_TIMER))
+
+
 def neigh_timer_handler(n: Neighbour) -> None:
     """n's timer fired: move on.  Linux: net/core/neighbour.c.  RFC 4861, 7.3.3."""
     now = n.tbl.net.clock.now

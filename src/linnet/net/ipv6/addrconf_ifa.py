@@ -48,7 +48,7 @@ from linnet.kernel.timer import TimerList, del_timer, mod_timer, timer_pending
 from linnet.net.ipv6.addrconf_saddr import inet6_addr_hash_insert, inet6_addr_hash_remove
 from linnet.net.ipv6.anycast import addrconf_join_anycast, addrconf_leave_anycast, addrconf_leave_solict
 from linnet.net.ipv6.ip6_fib import fib6_set_expires, fib6_update_sernum
-from linnet.net.ipv6.route import addrconf_f6i_alloc, ip6_del_rt, ip6_ins_rt, ip6_route_add
+from linnet.net.ipv6.route import addrconf_f6i_alloc, ip6_del_rt, ip6_ins_rt, ip6_route_add, rt6_remove_prefsrc
 
 LINUX_FILE: Final = 'net/ipv6/addrconf.c'
 HZ: Final = 1000
@@ -146,6 +146,7 @@ def ipv6_del_addr(ifp: Inet6Ifaddr) -> None:
     call_notifiers(net.inet6addr_chain, NETDEV_DOWN, idev.dev)
     if action != CLEANUP_PREFIX_RT_NOP:
         cleanup_prefix_route(ifp, expires, action == CLEANUP_PREFIX_RT_DEL)
+    rt6_remove_prefsrc(ifp)
 
 
 def addrconf_del_dad_work(ifp: Inet6Ifaddr) -> None:

@@ -41,11 +41,9 @@ def ip6_dst_lookup_tail(net: Net, sk: Sock | None, fl6: Flowi6) -> Rt6Info | Non
     if fl6.saddr == 0:
         rt = ip6_route_output_flags(net, sk, fl6, 0)
         prefs = int(inet6_sk(sk).srcprefs) if sk is not None and sk.sk_family == 10 else 0
-        fl6.saddr = ip6_route_get_saddr(net, rt.rt6i_from if rt.error == 0 else None, fl6.daddr, prefs)
-        if fl6.saddr == 0:
-            fl6.err = rt.error if rt.error != 0 else -EADDRNOTAVAIL
-            if fl6.err == -ENETUNREACH:
-                IP6_INC_STATS(net, IPSTATS_MIB_OUTNOROUTES)
+        fl6.saddr = ip6_route_get_saddr(net, rt.rt6i_from, fl6.daddr, prefs)
+        if fl6.saddr == 0:  # even where there is no route: that is said only to who could have sent
+            fl6.err = -EADDRNOTAVAIL
             return None
         if rt.error != 0:
             rt = None

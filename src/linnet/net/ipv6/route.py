@@ -14,7 +14,7 @@ from linnet.include.linux.in6 import in6_prefix_mask
 from linnet.include.linux.netdevice import IFF_LOOPBACK, IFF_UP, NetDevice
 from linnet.include.linux.notifier import NETDEV_CHANGE, NETDEV_UNREGISTER
 from linnet.include.net.dst import RTAX_ADVMSS, RTAX_HOPLIMIT, RTAX_LOCK, RTAX_MTU
-from linnet.include.net.if_inet6 import Inet6Dev
+from linnet.include.net.if_inet6 import Inet6Dev, Inet6Ifaddr
 from linnet.include.net.ip6_fib import (
     IP6_RT_PRIO_USER,
     RT6_LOOKUP_F_IFACE,
@@ -47,6 +47,7 @@ from linnet.include.net.ip_fib import (
 )
 from linnet.include.net.ipv6 import (
     IPV6_ADDR_LINKLOCAL,
+    IPV6_ADDR_LOOPBACK,
     IPV6_ADDR_MAPPED,
     IPV6_ADDR_UNICAST,
     ipv6_addr_type,
@@ -172,9 +173,14 @@ def ip_metrics_convert(given: dict[int, int]) -> dict[int, int]:
     return made
 
 
-def fib6_is_reject(cfg: Fib6Config) -> bool:
-    """Does the route refuse its packets?  Linux: net/ipv6/route.c."""
-    return (cfg.fc_flags & RTF_REJECT) != 0 or fib6_type_error(cfg.fc_type) != 0
+def fib6_is_reject(cfg: Fib6Config, dev: NetDevice | None) -> bool:
+    """Does the route refuse its packets? So does one over the loopback to what is no own address.  Linux: net/ipv6/route.c."""
+    if (cfg.fc_flags & RTF_REJECT) != 0 or fib6_type_error(cfg.fc_type) != 0:
+        return True
+    if dev is None or dev.flags & IFF_LOOPBACK == 0 or cfg.fc_gateway != 0:
+        return False
+    return (ipv6_addr_type(cfg.fc_dst) & IPV6_ADDR_LOOPBACK == 0 and cfg.fc_type != RTN_LOCAL
+            and cfg.fc_flags & (RTF_ANYCAST | RTF_LOCAL) == 0)
 
 
 def fib6_nh_init(net: Net, cfg: Fib6Config) -> tuple[int, Fib6Nh | None]:
@@ -189,7 +195,7 @@ def fib6_nh_init(net: Net, cfg: Fib6Config) -> tuple[int, Fib6Nh | None]:
             return -ENODEV, None
         if dev.flags & IFF_UP == 0:
             return -ENETDOWN, None
-    if fib6_is_reject(cfg):
+    if fib6_is_reject(cfg, dev):
         lo = net.loopback_dev
         if lo is None:
             return -ENODEV, None
@@ -210,6 +216,7 @@ def fib6_nh_init(net: Net, cfg: Fib6Config) -> tuple[int, Fib6Nh | None]:
     if dev.flags & IFF_UP == 0 and not cfg.fc_ignore_dev_down:
         return -ENETDOWN, None
     nh = Fib6Nh(dev, gw, cfg.fc_weight)
+    nh.last_probe = net.clock.jiffies()
     if cfg.fc_onlink:
         nh.nh_flags |= RTNH_F_ONLINK
     if not dev.carrier and (cfg.fc_flags & (RTF_LOCAL | RTF_ANYCAST)) == 0:
@@ -238,7 +245,7 @@ def ip6_route_info_create(net: Net, cfg: Fib6Config) -> tuple[int, Fib6Info | No
         f6i.fib6_flags |= RTF_GATEWAY
     f6i.fib6_protocol = cfg.fc_protocol
     f6i.fib6_type = cfg.fc_type if cfg.fc_type != RTN_UNSPEC else RTN_UNICAST
-    if fib6_type_error(f6i.fib6_type) != 0:
+    if fib6_is_reject(cfg, net.dev_by_index.get(int(cfg.fc_ifindex))):
         f6i.fib6_flags |= RTF_REJECT | RTF_NONEXTHOP
     f6i.fib6_dst = cfg.fc_dst & in6_prefix_mask(int(cfg.fc_dst_len))
     f6i.fib6_dst_len = cfg.fc_dst_len
@@ -396,6 +403,18 @@ def addrconf_f6i_alloc(net: Net, idev: Inet6Dev, addr: int, anycast: bool) -> Fi
     f6i.fib6_type = RTN_ANYCAST if anycast else RTN_LOCAL
     f6i.fib6_table = fib6_new_table(net, RT6_TABLE_LOCAL)
     return f6i
+
+
+def rt6_remove_prefsrc(ifp: Inet6Ifaddr) -> None:
+    """An address is gone: where it is on no other device, routes prefer it no longer.  Linux: net/ipv6/route.c."""
+    net = ifp.idev.dev.net
+    if ipv6_chk_addr(net, ifp.addr, None, False):
+        return
+    for f6i in fib6_all(net):
+        if f6i.fib6_prefsrc == ifp.addr:
+            f6i.fib6_prefsrc = 0
+            f6i.fib6_prefsrc_len = 0
+    fib6_update_sernum(net)
 
 
 def rt6_get_dflt_router(net: Net, addr: int, dev: NetDevice) -> Fib6Info | None:

@@ -35,9 +35,10 @@ from linnet.include.net.ipv6 import IPV6_ADDR_LINKLOCAL, IPV6_ADDR_LOOPBACK, IPV
 from linnet.include.net.neighbour import NUD_FAILED, NUD_VALID
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.sock import Sock
+from linnet.kernel.clock import jiffies_to_nsecs
 from linnet.kernel.errno import EAGAIN
 from linnet.kernel.random import siphash_3u32
-from linnet.net.core.neighbour import __neigh_lookup_noref
+from linnet.net.core.neighbour import __neigh_lookup_noref, __neigh_set_probe_once
 from linnet.net.ipv6.ip6_fib import NSEC_PER_SEC, fib6_check_expired, fib6_leaves, fib6_type_error
 from linnet.net.ipv6.route_alloc import (
     ip6_null_entry,
@@ -102,11 +103,12 @@ def rt6_probe(nh: Fib6Nh) -> None:
     if idev is None or tbl is None:
         return
     now = net.clock.now
-    interval = idev.cnf.router_probe_interval * NSEC_PER_SEC
     n = __neigh_lookup_noref(tbl, nh.gw, dev)
-    if n is None or (n.nud_state & NUD_VALID) != 0 or now <= n.updated + interval:
+    since = n.updated if n is not None else jiffies_to_nsecs(nh.last_probe)
+    if (n is not None and (n.nud_state & NUD_VALID) != 0) or now <= since + idev.cnf.router_probe_interval * NSEC_PER_SEC:
         return
-    n.updated = now
+    if n is not None:
+        __neigh_set_probe_once(n)
     nh.last_probe = net.clock.jiffies()
     net.ipv6.router_prober.probe(dev, nh.gw)
 
