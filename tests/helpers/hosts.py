@@ -12,9 +12,10 @@ from contextlib import contextmanager
 import pytest
 
 from linnet.drivers.net.veth import veth_newlink
+from linnet.include.linux.in6 import in6_ntop, in6_pton
 from linnet.include.linux.inet import in_aton, in_ntoa
 from linnet.include.linux.sched import Process
-from linnet.include.linux.socket import AF_INET, SOCK_DGRAM, SOCK_STREAM, Sockaddr
+from linnet.include.linux.socket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM, Sockaddr, make_sockaddr_in6
 from linnet.include.net.net_namespace import Net, World
 from linnet.kernel.clock import VirtualClock
 from linnet.net import socket as sys
@@ -24,8 +25,23 @@ from linnet.net.ipv4.devinet import inet_addr_add
 
 
 def addr(host: str, port: int) -> Sockaddr:
-    """An IPv4 address as a system call takes it."""
+    """An address as a system call takes it: IPv4's, or IPv6's with or without a zone, a number ('fe80::1%2')."""
+    if ':' in host:
+        text, _, zone = host.partition('%')
+        return make_sockaddr_in6(in6_pton(text), port, 0, int(zone) if zone else 0)
     return Sockaddr(AF_INET, in_aton(host), port)
+
+
+def addr_text(name: Sockaddr) -> str:
+    """The address of a name that a system call gave."""
+    if name.sa_family == AF_INET6:
+        return in6_ntop(name.sin6_addr) + (f'%{int(name.sin6_scope_id)}' if name.sin6_scope_id else '')
+    return in_ntoa(int(name.sin_addr))
+
+
+def family_of(host: str) -> int:
+    """The family of an address as text."""
+    return AF_INET6 if ':' in host else AF_INET
 
 
 class Prog:
@@ -41,20 +57,20 @@ class Prog:
 
     def udp(self, port: int = 0, host: str = '0.0.0.0') -> int:
         """A UDP socket bound to a port."""
-        fd = self.socket(SOCK_DGRAM)
+        fd = self.socket(SOCK_DGRAM, family=family_of(host))
         self.bind(fd, host, port)
         return fd
 
     def server(self, port: int, host: str = '0.0.0.0', backlog: int = 8) -> int:
         """A TCP socket that listens."""
-        fd = self.socket()
+        fd = self.socket(family=family_of(host))
         self.bind(fd, host, port)
         self.listen(fd, backlog)
         return fd
 
     def client(self, host: str, port: int) -> int:
         """A TCP connection."""
-        fd = self.socket()
+        fd = self.socket(family=family_of(host))
         self.connect(fd, host, port)
         return fd
 
@@ -69,7 +85,7 @@ class Prog:
     def accept(self, fd: int, flags: int = 0) -> tuple[int, str, int]:
         """accept4(2): the descriptor, and the peer."""
         new, peer = sys.sys_accept4(self.process, fd, flags)
-        return new, in_ntoa(int(peer.sin_addr)), int(peer.sin_port)
+        return new, addr_text(peer), int(peer.sin_port)
 
     def connect(self, fd: int, host: str, port: int) -> None:
         """connect(2)."""
@@ -106,7 +122,7 @@ class Prog:
         """recvfrom(2): the data, and who sent them."""
         data, peer = sys.sys_recvfrom(self.process, fd, size, flags)
         assert peer is not None
-        return data, in_ntoa(int(peer.sin_addr)), int(peer.sin_port)
+        return data, addr_text(peer), int(peer.sin_port)
 
     def shutdown(self, fd: int, how: int) -> None:
         """shutdown(2)."""
@@ -119,12 +135,12 @@ class Prog:
     def name(self, fd: int) -> tuple[str, int]:
         """getsockname(2)."""
         a = sys.sys_getsockname(self.process, fd)
-        return in_ntoa(int(a.sin_addr)), int(a.sin_port)
+        return addr_text(a), int(a.sin_port)
 
     def peer(self, fd: int) -> tuple[str, int]:
         """getpeername(2)."""
         a = sys.sys_getpeername(self.process, fd)
-        return in_ntoa(int(a.sin_addr)), int(a.sin_port)
+        return addr_text(a), int(a.sin_port)
 
     def setopt(self, fd: int, level: int, name: int, value: int | bytes) -> None:
         """setsockopt(2)."""

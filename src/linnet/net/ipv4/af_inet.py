@@ -140,28 +140,34 @@ def inet_create(net: Net, sock: Socket, protocol: int, kern: int) -> int:
     if protocol < 0 or protocol >= IPPROTO_MAX:
         return -EINVAL
     sock.state = SS_UNCONNECTED
-    err = -ESOCKTNOSUPPORT
-    answer: InetProtosw | None = None
-    for entry in net.ipv4.inetsw.get(sock.type, []):  # walk: state inetsw[sock->type] is searched for the protocol
-        if protocol == entry.protocol:
-            if protocol != IPPROTO_IP:
-                answer = entry
-                break
-        elif protocol == IPPROTO_IP:
-            protocol = entry.protocol
-            answer = entry
-            break
-        elif entry.protocol == IPPROTO_IP:
-            answer = entry
-            break
-        err = -EPROTONOSUPPORT
+    entries = net.ipv4.inetsw.get(sock.type, [])  # walk: state inetsw[sock->type] is searched for the protocol
+    answer = inet_find_protosw(entries, protocol)
     if answer is None:
-        return err
+        return -EPROTONOSUPPORT if entries else -ESOCKTNOSUPPORT
+    if protocol == IPPROTO_IP:
+        protocol = answer.protocol
     caller = sock.caller
     if sock.type == SOCK_RAW and kern == 0 and caller is not None and not caller.capable(CAP_NET_RAW):
         return -EPERM
     sock.ops = answer.ops  # walk: state sock->ops = answer->ops
-    sk = sk_alloc(net, AF_INET, answer.prot, kern)
+    inet = inet_create_sock(net, sock, answer, AF_INET, protocol, kern)
+    return inet_create_init(sock, inet)
+
+
+def inet_find_protosw(entries: list[InetProtosw], protocol: int) -> InetProtosw | None:
+    """The entry that answers a protocol: its own, or a wildcard; IPPROTO_IP asks for the first. Part of Linux's inet_create."""
+    for entry in entries:
+        if protocol == entry.protocol:
+            if protocol != IPPROTO_IP:
+                return entry
+        elif protocol == IPPROTO_IP or entry.protocol == IPPROTO_IP:
+            return entry
+    return None
+
+
+def inet_create_sock(net: Net, sock: Socket, answer: InetProtosw, family: int, protocol: int, kern: int) -> InetSock:
+    """The sock of a transport, for socket(family, sock.type, protocol). The part of Linux's inet_create that IPv6's has too."""
+    sk = sk_alloc(net, family, answer.prot, kern)
     inet = inet_sk(sk)
     if (answer.flags & INET_PROTOSW_REUSE) != 0:
         inet.sk_reuse = SK_CAN_REUSE
@@ -173,9 +179,15 @@ def inet_create(net: Net, sock: Socket, protocol: int, kern: int) -> int:
     sock_init_data(sock, sk)
     inet.sk_cb = INET_SOCK_CB
     inet.sk_protocol = protocol
-    if inet.sk_num != 0:
+    return inet
+
+
+def inet_create_init(sock: Socket, sk: InetSock) -> int:
+    """Let the transport initialise the sock; if it cannot, that ends. 0 or a negative errno."""
+    err = 0
+    if sk.sk_num != 0:
         # a raw socket is found by its protocol number from the start
-        inet.inet_sport = inet.sk_num
+        sk.inet_sport = sk.sk_num
         err = sk.sk_prot.hash(sk)
         if err != 0:
             return inet_create_failed(sock, sk, err)
@@ -559,9 +571,14 @@ def inet_register_protosw(net: Net, p: InetProtosw) -> int:
 
     -EINVAL: no such type. -EPERM: a permanent entry has that protocol.  Linux: net/ipv4/af_inet.c, where refusal is a log line.
     """
+    return protosw_insert(net.ipv4.inetsw, p)
+
+
+def protosw_insert(table: dict[int, list[InetProtosw]], p: InetProtosw) -> int:
+    """Put p into the table of a family, as inet_register_protosw says."""
     if p.type < 0 or p.type >= SOCK_MAX:
         return -EINVAL
-    entries = net.ipv4.inetsw.setdefault(p.type, [])
+    entries = table.setdefault(p.type, [])
     place = 0
     for i, entry in enumerate(entries):
         if (entry.flags & INET_PROTOSW_PERMANENT) != 0:

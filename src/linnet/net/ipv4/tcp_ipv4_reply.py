@@ -47,7 +47,7 @@ def skb_net(skb: SkBuff) -> Net:
     return dev.net
 
 
-def tcp_md5_reset_key(net: Net, sk: Sock | None, skb: SkBuff, at: i64) -> TcpMd5sigKey | None:
+def tcp_md5_reset_key(sk: Sock | None, listener: Sock | None, skb: SkBuff, at: i64) -> TcpMd5sigKey | None:
     """The key to sign a RST with: the connection's; without one, that of a listener whose key skb is signed with (at byte `at`).
 
     Linux: net/ipv4/tcp_ipv4.c, tcp_v4_send_reset.
@@ -56,13 +56,42 @@ def tcp_md5_reset_key(net: Net, sk: Sock | None, skb: SkBuff, at: i64) -> TcpMd5
         return tcp_md5_skb_key(sk, skb)
     if isinstance(sk, InetTimewaitSock):
         return sk.tw_md5_key
-    if at < 0:
-        return None
-    listener = __inet_lookup_listener(net, skb.saddr, skb.sport, skb.daddr, skb.dport, skb.skb_iif)
-    if not isinstance(listener, TcpSock):
+    if at < 0 or not isinstance(listener, TcpSock):
         return None
     key = tcp_md5_skb_key(listener, skb)
     return key if key is not None and tcp_md5_matches(key, skb, at) else None
+
+
+def tcp_reset_header(skb: SkBuff, key: TcpMd5sigKey | None) -> bytes:
+    """The header of a RST in answer to skb; key: signed.  RFC 9293, 3.10.7.1."""
+    seq: i64 = 0
+    ack_seq: i64 = 0
+    flags: i64 = TCPHDR_RST
+    if (skb.tcp_flags & TCPHDR_ACK) != 0:
+        seq = skb.ack_seq
+    else:
+        flags = TCPHDR_RST | TCPHDR_ACK
+        ack_seq = skb.end_seq
+    header = tcphdr_build(skb.dport, skb.sport, seq, ack_seq, flags, 0, 0, b'' if key is None else MD5_OPTION)
+    return header if key is None else tcp_md5_sign_reply(header, MD5_AT, key, skb)
+
+
+def tcp_ack_header(
+    skb: SkBuff, seq: i64, ack: i64, win: i64, tsval: i64, tsecr: i64, tstamp: bool, key: TcpMd5sigKey | None,
+) -> bytes:
+    """The header of an ACK of these numbers in answer to skb; tstamp: with a timestamp option; key: signed."""
+    options = b''
+    if tstamp:
+        w = BytesWriter()
+        put_be16(w, 0x0101)
+        put_be16(w, 0x080A)
+        put_be32(w, tsval)
+        put_be32(w, tsecr)
+        options = w.getvalue()
+    if key is not None:
+        options += MD5_OPTION
+    header = tcphdr_build(skb.dport, skb.sport, seq, ack, TCPHDR_ACK, win, 0, options)
+    return header if key is None else tcp_md5_sign_reply(header, len(header) - 16, key, skb)
 
 
 def tcp_v4_send_reset(sk: Sock | None, skb: SkBuff) -> None:
@@ -75,26 +104,18 @@ def tcp_v4_send_reset(sk: Sock | None, skb: SkBuff) -> None:
     dst = skb.dst
     if sk is None and isinstance(dst, Rtable) and dst.rt_type != RTN_LOCAL:
         return
-    seq: i64 = 0
-    ack_seq: i64 = 0
-    flags: i64 = TCPHDR_RST
-    if (skb.tcp_flags & TCPHDR_ACK) != 0:
-        seq = skb.ack_seq
-    else:
-        flags = TCPHDR_RST | TCPHDR_ACK
-        ack_seq = skb.end_seq
     net = sock_net(sk) if sk is not None else skb_net(skb)
     trace_tcp_send_reset(sk, skb)
     key: TcpMd5sigKey | None = None
     if tcp_md5_needed(net, skb):
         at = tcp_parse_md5sig_option(skb.head, skb.transport_header, skb.tcp_doff)
-        key = tcp_md5_reset_key(net, sk, skb, at)
+        listener: Sock | None = None
+        if sk is None and at >= 0:
+            listener = __inet_lookup_listener(net, skb.saddr, skb.sport, skb.daddr, skb.dport, skb.skb_iif)
+        key = tcp_md5_reset_key(sk, listener, skb, at)
         if key is None and at >= 0:
             return  # signed by nobody that we know: no answer
-    header = tcphdr_build(skb.dport, skb.sport, seq, ack_seq, flags, 0, 0, b'' if key is None else MD5_OPTION)
-    if key is not None:
-        header = tcp_md5_sign_reply(header, MD5_AT, key, skb)
-    ip_send_unicast_reply(net, skb, skb.saddr, skb.daddr, header, sk_tos(sk))
+    ip_send_unicast_reply(net, skb, skb.saddr, skb.daddr, tcp_reset_header(skb, key), sk_tos(sk))
     NET_INC_STATS(net, TCP_MIB_OUTSEGS)
     NET_INC_STATS(net, TCP_MIB_OUTRSTS)
 
@@ -109,19 +130,7 @@ def sk_tos(sk: Sock | None) -> i64:
 def tcp_v4_send_ack(net: Net, skb: SkBuff, seq: i64, ack: i64, win: i64, tsval: i64, tsecr: i64, tstamp: bool, tos: i64,
                     key: TcpMd5sigKey | None) -> None:
     """Answer skb with an ACK of these numbers; tstamp: with a timestamp option; key: signed.  Linux: net/ipv4/tcp_ipv4.c."""
-    options = b''
-    if tstamp:
-        w = BytesWriter()
-        put_be16(w, 0x0101)
-        put_be16(w, 0x080A)
-        put_be32(w, tsval)
-        put_be32(w, tsecr)
-        options = w.getvalue()
-    if key is not None:
-        options += MD5_OPTION
-    header = tcphdr_build(skb.dport, skb.sport, seq, ack, TCPHDR_ACK, win, 0, options)
-    if key is not None:
-        header = tcp_md5_sign_reply(header, len(header) - 16, key, skb)
+    header = tcp_ack_header(skb, seq, ack, win, tsval, tsecr, tstamp, key)
     ip_send_unicast_reply(net, skb, skb.saddr, skb.daddr, header, tos)
     NET_INC_STATS(net, TCP_MIB_OUTSEGS)
 
