@@ -35,7 +35,6 @@ SECOND = 1_000_000_000
     (99, SOCK_STREAM, 0, 'EAFNOSUPPORT'),
     (-1, 99, 0, 'EINVAL'),                                 # 99 has flag bits that are unknown
     (-1, 11, 0, 'EAFNOSUPPORT'),                           # the family goes before the type
-    (AF_INET6, SOCK_STREAM, 0, 'EAFNOSUPPORT'),
     (AF_INET, 11, 0, 'EINVAL'),
     (AF_INET, SOCK_SEQPACKET, 0, 'ESOCKTNOSUPPORT'),
     (AF_INET, SOCK_STREAM, IPPROTO_UDP, 'EPROTONOSUPPORT'),
