@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from helpers.hosts import Prog, run
+from helpers.hosts import Prog, family_of, run
+from linnet.include.linux.in6 import in6_bytes, in6_pton
 from linnet.include.linux.inet import in_aton
 from linnet.include.linux.netdevice import (
     IFF_NOARP,
@@ -17,20 +18,25 @@ from linnet.include.linux.netdevice import (
     NETIF_F_HW_CSUM,
     NETIF_F_SG,
     NETIF_F_TSO,
+    NETIF_F_TSO6,
     NetDevice,
     NetDeviceOps,
 )
 from linnet.include.linux.skbuff import CHECKSUM_UNNECESSARY, SkBuff
+from linnet.include.net.if_inet6 import IFA_F_NODAD
 from linnet.kernel.clock import VirtualClock
 from linnet.net.boot import new_net, new_world
 from linnet.net.core.dev import dev_open, netif_rx, register_netdevice
 from linnet.net.core.skbuff import consume_skb, skb_bytes, skb_from_bytes
 from linnet.net.ipv4.devinet import inet_addr_add
+from linnet.net.ipv6.addrconf import inet6_addr_add
 
 MS = 1_000_000
 SEC = 1_000_000_000
 HERE = '10.0.0.1'
 THERE = '10.0.0.2'
+HERE6 = 'fd00::1'
+THERE6 = 'fd00::2'
 FLAG_NAMES = ((0x02, 'S'), (0x01, 'F'), (0x04, 'R'), (0x08, 'P'), (0x20, 'U'), (0x40, 'E'), (0x80, 'W'), (0x10, '.'))
 
 
@@ -40,8 +46,8 @@ class Segment:
     def __init__(self, packet: bytes, time: int) -> None:
         self.packet = packet
         self.time = time
-        ihl = (packet[0] & 15) * 4
-        tcp = packet[ihl:]
+        self.v6 = packet[0] >> 4 == 6
+        tcp = packet[40:] if self.v6 else packet[(packet[0] & 15) * 4:]
         self.sport = int.from_bytes(tcp[0:2], 'big')
         self.dport = int.from_bytes(tcp[2:4], 'big')
         self.seq = int.from_bytes(tcp[4:8], 'big')
@@ -60,8 +66,13 @@ class Segment:
 
     @property
     def tos(self) -> int:
-        """The TOS byte of the IP header."""
-        return self.packet[1]
+        """The TOS byte of the IP header, or IPv6's traffic class."""
+        return (int.from_bytes(self.packet[:2], 'big') >> 4) & 0xFF if self.v6 else self.packet[1]
+
+    @property
+    def label(self) -> int:
+        """IPv6's flow label."""
+        return int.from_bytes(self.packet[:4], 'big') & 0xFFFFF
 
     @property
     def timestamps(self) -> tuple[int, int] | None:
@@ -92,7 +103,7 @@ class TestDevice(NetDeviceOps):
     def ndo_start_xmit(self, skb: SkBuff, dev: NetDevice) -> int:
         """Keep the bytes, or leave the packet in the device until the test lets it go."""
         packet = skb_bytes(skb)
-        if packet[9] == 6:
+        if packet[6 if packet[0] >> 4 == 6 else 9] == 6:
             self.wire.sent.append(Segment(packet, int(skb.world.clock.now)))
         if self.wire.hold:
             self.wire.held.append(skb)
@@ -102,9 +113,11 @@ class TestDevice(NetDeviceOps):
 
 
 class Wire:
-    """A host, HERE, and beyond its device the test, THERE."""
+    """A host, HERE, and beyond its device the test, THERE; with v6 HERE6 and THERE6 too, which a Peer then has."""
 
-    def __init__(self, tso: bool = False, mtu: int = 1500, timestamps: bool = False, sack: bool = False) -> None:
+    def __init__(self, tso: bool = False, mtu: int = 1500, timestamps: bool = False, sack: bool = False,
+                 v6: bool = False) -> None:
+        self.v6 = v6
         self.world = new_world(VirtualClock(), 1)
         self.net = new_net(self.world, 'host')
         self.net.ipv4.sysctl_tcp_timestamps = 1 if timestamps else 0
@@ -116,10 +129,13 @@ class Wire:
         self.dev.type = 65534
         self.dev.mtu = mtu
         self.dev.flags = IFF_NOARP | IFF_POINTOPOINT
-        self.dev.features = NETIF_F_SG | NETIF_F_HW_CSUM | (NETIF_F_TSO if tso else 0)
+        self.dev.features = NETIF_F_SG | NETIF_F_HW_CSUM | ((NETIF_F_TSO | NETIF_F_TSO6) if tso else 0)
         assert register_netdevice(self.dev) == 0
         assert dev_open(self.dev) == 0
         assert inet_addr_add(self.dev, in_aton(HERE), 24) == 0
+        if v6:
+            assert self.net.sysctl.set('net.ipv6.conf.test0.disable_ipv6', '0') == 0
+            assert inet6_addr_add(self.dev, in6_pton(HERE6), 64, IFA_F_NODAD) == 0
         self.net.ipv4.sysctl_tcp_congestion_control = 'reno'  # its windows can be told in advance
         self.prog = Prog(self.net)
 
@@ -151,7 +167,7 @@ class Wire:
         """An IP packet arrives."""
         skb = skb_from_bytes(self.world, packet, min(len(packet), 80))
         skb.dev = self.dev
-        skb.protocol = 0x0800
+        skb.protocol = 0x86DD if packet[0] >> 4 == 6 else 0x0800
         skb.ip_summed = CHECKSUM_UNNECESSARY
         skb.network_header = 0
         netif_rx(skb)
@@ -163,6 +179,7 @@ class Peer:
 
     def __init__(self, wire: Wire, port: int = 8080, mss: int = 1460, window: int = 65535, wscale: int | None = None) -> None:
         self.wire = wire
+        self.v6 = wire.v6
         self.port = port
         self.mss = mss
         self.window = window
@@ -186,13 +203,17 @@ class Peer:
                + ((self.isn + rel_seq) & 0xFFFFFFFF).to_bytes(4, 'big') + abs_ack.to_bytes(4, 'big')
                + bytes([(5 + len(options) // 4) << 4, bits]) + win.to_bytes(2, 'big') + b'\0\0' + urg.to_bytes(2, 'big')
                + options + data)
+        if seq is None:
+            self.nxt += len(data) + (1 if 'F' in flags else 0)
+        if self.v6:
+            ip6 = ((6 << 28) | (tos << 20)).to_bytes(4, 'big') + len(tcp).to_bytes(2, 'big') + bytes([6, 64])
+            self.wire.inject(ip6 + in6_bytes(in6_pton(THERE6)) + in6_bytes(in6_pton(HERE6)) + tcp)
+            return
         ip = bytearray(bytes([0x45, tos]) + (20 + len(tcp)).to_bytes(2, 'big') + b'\0\0\x40\0\x40\x06\0\0'
                        + in_aton(THERE).to_bytes(4, 'big') + in_aton(HERE).to_bytes(4, 'big'))
         total = sum(int.from_bytes(ip[i:i + 2], 'big') for i in range(0, 20, 2))
         total = (total & 0xFFFF) + (total >> 16)
         ip[10:12] = (0xFFFF - total).to_bytes(2, 'big')
-        if seq is None:
-            self.nxt += len(data) + (1 if 'F' in flags else 0)
         self.wire.inject(bytes(ip) + tcp)
 
     def syn_options(self) -> bytes:
@@ -208,9 +229,10 @@ class Peer:
         box: list[int] = []
 
         def connect() -> None:
-            fd = prog.socket()
+            there = THERE6 if self.v6 else THERE
+            fd = prog.socket(family=family_of(there))
             box.append(fd)
-            prog.connect(fd, THERE, self.port)
+            prog.connect(fd, there, self.port)
 
         self.wire.world.sched.spawn(connect, 'connect')
         self.wire.run()

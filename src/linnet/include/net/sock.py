@@ -211,6 +211,16 @@ class SockCb:
         raise AssertionError('set by sock_init_data')
 
 
+class ProtoMem:
+    """What all socks of a transport have together, over IPv4 and over IPv6. (Linux: pointers of struct proto to one variable.)"""
+
+    def __init__(self) -> None:
+        self.memory_allocated: i64 = 0  # pages
+        self.memory_pressure: bool = False
+        self.sockets_allocated: i64 = 0
+        self.orphan_count: i64 = 0
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Proto:
     """Linux: struct proto: one transport protocol. The sizes and limits its socks share are here too. 0 or negative errno."""
@@ -222,19 +232,16 @@ class Proto:
         self.no_autobind: bool = False
         self.rsk_slab: KmemCache | None = None  # of its connection requests
         self.twsk_slab: KmemCache | None = None  # of its socks in TIME_WAIT
-        self.memory_allocated: i64 = 0  # pages, of all socks of this protocol
         self.sysctl_mem: list[int] = []  # low, pressure, high, in pages; empty: the memory is not limited
-        self.memory_pressure: bool = False
-        self.sockets_allocated: i64 = 0
-        self.orphan_count: i64 = 0
+        self.mem: ProtoMem = ProtoMem()  # shared with the same transport over the other family
 
     def enter_memory_pressure(self, sk: Sock) -> None:
         """All its socks together use more than sysctl_mem's second limit."""
-        self.memory_pressure = True
+        self.mem.memory_pressure = True
 
     def leave_memory_pressure(self, sk: Sock) -> None:
         """They use less than the first again."""
-        self.memory_pressure = False
+        self.mem.memory_pressure = False
 
     def init(self, sk: Sock) -> int:
         """Initialise a new sock."""

@@ -304,7 +304,7 @@ def sk_clone_lock(sk: Sock) -> Sock | None:
     newsk.sk_refcnt = 2
     sk_set_socket(newsk, None)
     sock_net(newsk).core.sock_inuse += 1
-    prot.sockets_allocated += 1
+    prot.mem.sockets_allocated += 1
     return newsk
 
 
@@ -457,27 +457,27 @@ def __sk_mem_schedule(sk: Sock, size: i64, kind: int) -> bool:
     """
     prot = sk.sk_prot
     pages = sk_mem_pages(size)
-    allocated = prot.memory_allocated + pages
+    allocated = prot.mem.memory_allocated + pages
     allowed = True
     if allocated <= prot.sysctl_mem[0]:
-        if prot.memory_pressure:
+        if prot.mem.memory_pressure:
             prot.leave_memory_pressure(sk)
     else:
         high: i64 = prot.sysctl_mem[2]
-        if allocated > prot.sysctl_mem[1] and not prot.memory_pressure:
+        if allocated > prot.sysctl_mem[1] and not prot.mem.memory_pressure:
             prot.enter_memory_pressure(sk)
         allowed = False
         if allocated <= high:
-            if sk_mem_minimum(sk, kind) or not prot.memory_pressure:
+            if sk_mem_minimum(sk, kind) or not prot.mem.memory_pressure:
                 allowed = True
             else:
                 used = sk_mem_pages(sk.sk_wmem_queued + sk.sk_rmem_alloc + sk.sk_forward_alloc)
-                allowed = high > prot.sockets_allocated * used
+                allowed = high > prot.mem.sockets_allocated * used
         if not allowed and kind == SK_MEM_SEND and sk.sk_type == SOCK_STREAM:
             sk_stream_moderate_sndbuf(sk)
             allowed = sk.sk_wmem_queued + size >= sk.sk_sndbuf
     if allowed:
-        prot.memory_allocated = allocated
+        prot.mem.memory_allocated = allocated
         sk.sk_forward_alloc += pages * PAGE_SIZE
     return allowed
 
@@ -501,7 +501,7 @@ def sk_forced_mem_schedule(sk: Sock, size: i64) -> None:
         return
     pages = sk_mem_pages(delta)
     sk.sk_forward_alloc += pages * PAGE_SIZE
-    sk.sk_prot.memory_allocated += pages
+    sk.sk_prot.mem.memory_allocated += pages
 
 
 def sk_mem_charge(sk: Sock, size: i64) -> None:
@@ -515,8 +515,8 @@ def __sk_mem_reclaim(sk: Sock, amount: i64) -> None:
     pages = amount // PAGE_SIZE
     prot = sk.sk_prot
     sk.sk_forward_alloc -= pages * PAGE_SIZE
-    prot.memory_allocated -= pages
-    if prot.memory_pressure and prot.memory_allocated < prot.sysctl_mem[0]:
+    prot.mem.memory_allocated -= pages
+    if prot.mem.memory_pressure and prot.mem.memory_allocated < prot.sysctl_mem[0]:
         prot.leave_memory_pressure(sk)
 
 
@@ -532,7 +532,7 @@ def sk_mem_uncharge(sk: Sock, size: i64) -> None:
     sk.sk_forward_alloc = left
     if left >= SK_RECLAIM_THRESHOLD:
         __sk_mem_reclaim(sk, left - PAGE_SIZE)
-    elif prot.memory_pressure and left >= PAGE_SIZE:
+    elif prot.mem.memory_pressure and left >= PAGE_SIZE:
         __sk_mem_reclaim(sk, left)
 
 
@@ -549,7 +549,7 @@ def sk_mem_reclaim_final(sk: Sock) -> None:
 
 def sk_under_memory_pressure(sk: Sock) -> bool:
     """Linux: include/net/sock.h."""
-    return sk.sk_prot.memory_pressure
+    return sk.sk_prot.mem.memory_pressure
 
 
 def sock_wfree(skb: SkBuff) -> None:

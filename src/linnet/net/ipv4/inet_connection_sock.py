@@ -527,7 +527,7 @@ def inet_csk_destroy_sock(sk: InetConnectionSock) -> None:
     sk_stream_kill_queues(sk)
     sk_dst_reset(sk)
     sk.sk_rx_dst = None
-    sk.sk_prot.orphan_count -= 1
+    sk.sk_prot.mem.orphan_count -= 1
     sock_put(sk)
 
 
@@ -541,14 +541,14 @@ def inet_csk_prepare_forced_close(sk: InetConnectionSock) -> None:
 def inet_csk_prepare_for_destroy_sock(sk: InetConnectionSock) -> None:
     """Linux: include/net/inet_connection_sock.h."""
     sk.sk_flags |= SOCK_DEAD
-    sk.sk_prot.orphan_count += 1
+    sk.sk_prot.mem.orphan_count += 1
 
 
 def inet_child_forget(sk: InetConnectionSock, req: RequestSock, child: InetConnectionSock) -> None:
     """A child that nobody accepted ends with a RST.  Linux: net/ipv4/inet_connection_sock.c."""
     sk.sk_prot.disconnect(child, 0)
     sock_orphan_child(child)
-    child.sk_prot.orphan_count += 1
+    child.sk_prot.mem.orphan_count += 1
     inet_csk_destroy_sock(child)
 
 

@@ -159,17 +159,25 @@ def __inet_lookup_listener(net: Net, saddr: i64, sport: i64, daddr: i64, hnum: i
             hiscore = score
             result = sk
     if result is not None and result.sk_reuseport:
-        return reuseport_select_sock(bucket, hiscore, inet_ehashfn(hashinfo, daddr, hnum, saddr, sport), daddr, dif)
+        return reuseport_select_sock(bucket, result, inet_ehashfn(hashinfo, daddr, hnum, saddr, sport))
     return result
 
 
-def reuseport_select_sock(bucket: list[Sock], score: i64, hash: i64, daddr: i64, dif: i64) -> Sock | None:
-    """The member of an SO_REUSEPORT group that the peer's hash chooses.  Linux: net/core/sock_reuseport.c."""
-    group = [sk for sk in bucket if sk.sk_reuseport and compute_score(sk, daddr, dif) == score]
+def reuseport_select_sock(bucket: list[Sock], sk: Sock, hash: i64) -> Sock:
+    """The member of the SO_REUSEPORT group of sk that the peer's hash chooses: those that take the same packets as sk.
+
+    Linux: net/core/sock_reuseport.c.
+    """
+    group = [other for other in bucket if inet_reuseport_peer(sk, other)]
     n: i64 = len(group)
-    if n == 0:
-        return None
     return group[((hash >> 32) * n) >> 31]
+
+
+def inet_reuseport_peer(sk: Sock, other: Sock) -> bool:
+    """Are both in one group? Part of Linux's inet_reuseport_add_sock."""
+    return (other.sk_reuseport and other.sk_family == sk.sk_family and other.sk_ipv6only == sk.sk_ipv6only
+            and other.sk_bound_dev_if == sk.sk_bound_dev_if and other.sk_rcv_saddr == sk.sk_rcv_saddr
+            and other.sk_v6_rcv_saddr == sk.sk_v6_rcv_saddr)
 
 
 def __inet_lookup_established(net: Net, saddr: i64, sport: i64, daddr: i64, hnum: i64, dif: i64) -> Sock | None:

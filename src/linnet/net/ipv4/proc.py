@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from linnet.include.linux.socket import AF_INET
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.snmp import MIB_NAMES, TCP_MIB_CURRESTAB
 from linnet.include.net.sock import Sock
@@ -104,18 +103,18 @@ def tcp_inuse(net: Net) -> int:
 
 
 def table_len(table: dict[int, list[Sock]]) -> int:
-    """Sockets of AF_INET in a table of lists."""
-    return sum([1 for socks in table.values() for sk in socks if sk.sk_family == AF_INET])
+    """Sockets in a table of lists."""
+    return sum([len(socks) for socks in table.values()])
 
 
 def sockstat_seq_show(net: Net) -> str:
     """/proc/net/sockstat.  Linux: net/ipv4/proc.c."""
     ipv4 = net.ipv4
     tcp, udp = ipv4.tcp_prot, ipv4.udp_prot
-    orphans = 0 if tcp is None else int(tcp.orphan_count)
-    allocated = 0 if tcp is None else int(tcp.sockets_allocated)
-    tcp_mem = 0 if tcp is None else int(tcp.memory_allocated)
-    udp_mem = sum([int(prot.memory_allocated) for prot in (udp, net.ipv6.udpv6_prot) if prot is not None])
+    orphans = 0 if tcp is None else int(tcp.mem.orphan_count)
+    allocated = 0 if tcp is None else int(tcp.mem.sockets_allocated)
+    tcp_mem = 0 if tcp is None else int(tcp.mem.memory_allocated)
+    udp_mem = 0 if udp is None else int(udp.mem.memory_allocated)
     frags = ipv4.ip_frags
     queues, memory = (len(frags.queues), int(frags.mem)) if isinstance(frags, Fqdir) else (0, 0)
     return (f'sockets: used {int(net.core.sock_inuse)}\n'

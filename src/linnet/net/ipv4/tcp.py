@@ -143,7 +143,7 @@ def tcp_init_sock(sk: Sock) -> None:
     tp.sk_sndbuf = ipv4.sysctl_tcp_wmem[1]
     tp.sk_rcvbuf = ipv4.sysctl_tcp_rmem[1]
     tcp_scaling_ratio_init(tp)
-    tp.sk_prot.sockets_allocated += 1
+    tp.sk_prot.mem.sockets_allocated += 1
 
 
 def tcp_set_state(sk: Sock, state: int) -> None:
@@ -222,10 +222,10 @@ def sk_stream_alloc_skb(sk: TcpSock, force_schedule: bool) -> SkBuff | None:
 def tcp_enter_memory_pressure(sk: Sock) -> None:
     """All TCP sockets together use more than tcp_mem's second limit.  Linux: net/ipv4/tcp.c."""
     prot = sk.sk_prot
-    if prot.memory_pressure:
+    if prot.mem.memory_pressure:
         return
     net = sock_net(sk)
-    prot.memory_pressure = True
+    prot.mem.memory_pressure = True
     net.ipv4.tcp_memory_pressure_since = net.clock.now
     NET_INC_STATS(net, LINUX_MIB_TCPMEMORYPRESSURES)
 
@@ -233,16 +233,16 @@ def tcp_enter_memory_pressure(sk: Sock) -> None:
 def tcp_leave_memory_pressure(sk: Sock) -> None:
     """They use less than its first limit again. Counts how long it lasted, ms.  Linux: net/ipv4/tcp.c."""
     prot = sk.sk_prot
-    if not prot.memory_pressure:
+    if not prot.mem.memory_pressure:
         return
     net = sock_net(sk)
-    prot.memory_pressure = False
+    prot.mem.memory_pressure = False
     NET_ADD_STATS(net, LINUX_MIB_TCPMEMORYPRESSURESCHRONO, (net.clock.now - net.ipv4.tcp_memory_pressure_since) // 1_000_000)
 
 
 def tcp_under_memory_pressure(sk: Sock) -> bool:
     """Linux: include/net/tcp.h."""
-    return sk.sk_prot.memory_pressure
+    return sk.sk_prot.mem.memory_pressure
 
 
 def tcp_wmem_free_skb(sk: TcpSock, skb: SkBuff) -> None:
@@ -417,6 +417,6 @@ def tcp_check_oom(sk: TcpSock, shift: int) -> bool:
     """Are there too many orphans, or is TCP's memory used up, so that an orphan is better reset?  Linux: net/ipv4/tcp.c."""
     net = sock_net(sk)
     prot = sk.sk_prot
-    if (prot.orphan_count << shift) > net.ipv4.sysctl_tcp_max_orphans:
+    if (prot.mem.orphan_count << shift) > net.ipv4.sysctl_tcp_max_orphans:
         return True
-    return sk.sk_wmem_queued > SOCK_MIN_SNDBUF and prot.memory_allocated > net.ipv4.sysctl_tcp_mem[2]
+    return sk.sk_wmem_queued > SOCK_MIN_SNDBUF and prot.mem.memory_allocated > net.ipv4.sysctl_tcp_mem[2]

@@ -183,7 +183,7 @@ def __tcp_close(sk: TcpSock, timeout: i64) -> None:
     state = sk.sk_state
     sock_hold(sk)
     sock_orphan(sk)
-    sk.sk_prot.orphan_count += 1
+    sk.sk_prot.mem.orphan_count += 1
     # from here on nobody else will work on the backlog
     __release_sock(sk)
     if state == TCP_CLOSE or sk.sk_state != TCP_CLOSE:

@@ -264,7 +264,7 @@ def tcp_clamp_window(sk: TcpSock) -> None:
     ipv4 = sock_net(sk).ipv4
     most: i64 = ipv4.sysctl_tcp_rmem[2]
     if (sk.sk_rcvbuf < most and (sk.sk_userlocks & SOCK_RCVBUF_LOCK) == 0 and not tcp_under_memory_pressure(sk)
-            and sk.sk_prot.memory_allocated < ipv4.sysctl_tcp_mem[0]):
+            and sk.sk_prot.mem.memory_allocated < ipv4.sysctl_tcp_mem[0]):
         sk.sk_rcvbuf = sk.sk_rmem_alloc if sk.sk_rmem_alloc < most else most
     if sk.sk_rmem_alloc > sk.sk_rcvbuf:
         least = 2 * sk.advmss

@@ -354,7 +354,7 @@ def tcp_v4_destroy_sock(sk: Sock) -> None:
     assert tp.fastopen_rsk is None
     tcp_free_fastopen_req(tp)
     tp.saved_syn = b''
-    tp.sk_prot.sockets_allocated -= 1
+    tp.sk_prot.mem.sockets_allocated -= 1
 
 
 def tcp_twsk_reuse(sk: TcpSock, tw: InetTimewaitSock) -> bool:

@@ -45,7 +45,7 @@ def tcp_should_expand_sndbuf(sk: TcpSock) -> bool:
     """Is it the send buffer that holds the sender back?  Linux: net/ipv4/tcp_input.c."""
     if (sk.sk_userlocks & SOCK_SNDBUF_LOCK) != 0 or tcp_under_memory_pressure(sk):
         return False
-    if sk.sk_prot.memory_allocated >= sock_net(sk).ipv4.sysctl_tcp_mem[0]:
+    if sk.sk_prot.mem.memory_allocated >= sock_net(sk).ipv4.sysctl_tcp_mem[0]:
         return False
     return tcp_packets_in_flight(sk) < sk.snd_cwnd
 

@@ -57,7 +57,6 @@ from linnet.kernel.errno import (
     EACCES,
     EADDRINUSE,
     EADDRNOTAVAIL,
-    EAFNOSUPPORT,
     EINVAL,
     ENODEV,
     EOPNOTSUPP,
@@ -83,6 +82,7 @@ from linnet.net.ipv4.fib_frontend import inet_addr_type
 from linnet.net.ipv6.addrconf import addrconf_init
 from linnet.net.ipv6.addrconf_saddr import ipv6_chk_addr
 from linnet.net.ipv6.exthdrs import ipv6_exthdrs_init
+from linnet.net.ipv6.inet6_connection_sock import inet6_other_family
 from linnet.net.ipv6.ip6_forward import ip6_forward_init
 from linnet.net.ipv6.ip6_input import ip6_input_init, ipv6_packet_init
 from linnet.net.ipv6.ip6_offload import ipv6_offload_init
@@ -167,7 +167,7 @@ def __inet6_bind(sk: Sock, uaddr: Sockaddr) -> int:
     inet = inet_sk(sk)
     net = sock_net(sk)
     if uaddr.sa_family != AF_INET6:
-        return -EAFNOSUPPORT
+        return inet6_other_family(uaddr)
     addr_type = ipv6_addr_type(uaddr.sin6_addr)
     if (addr_type & IPV6_ADDR_MULTICAST) != 0 and sk.sk_type == SOCK_STREAM:
         return -EINVAL

@@ -11,6 +11,7 @@ from mypy_extensions import i64
 from linnet.include.linux.ip import INET_ECN_MASK
 from linnet.include.linux.ipv6 import IPV6_FLOWINFO_MASK, Ipv6Pinfo
 from linnet.include.linux.skbuff import SkBuff
+from linnet.include.linux.socket import AF_INET, AF_UNSPEC, Sockaddr
 from linnet.include.net.dropreason import SKB_DROP_REASON_IP_OUTNOROUTES
 from linnet.include.net.dst import DstEntry
 from linnet.include.net.flow import Flowi6
@@ -19,11 +20,17 @@ from linnet.include.net.ip6_fib import Rt6Info
 from linnet.include.net.ipv6 import inet6_sk
 from linnet.include.net.request_sock import RequestSock
 from linnet.include.net.sock import Sock, sock_net
+from linnet.kernel.errno import EAFNOSUPPORT, EINVAL
 from linnet.net.core.skbuff import kfree_skb_reason
 from linnet.net.core.sock import __sk_dst_check, sk_setup_caps
 from linnet.net.ipv6.exthdrs import fl6_update_dst
 from linnet.net.ipv6.ip6_output_local import ip6_xmit
 from linnet.net.ipv6.ip6_output_lookup import ip6_dst_lookup_flow
+
+
+def inet6_other_family(uaddr: Sockaddr) -> int:
+    """What an address of another family is to a socket of AF_INET6: IPv4's, or none, is too short to be one."""
+    return -EINVAL if uaddr.sa_family == AF_INET or uaddr.sa_family == AF_UNSPEC else -EAFNOSUPPORT
 
 
 def ipv6_pinfo_clone(np: Ipv6Pinfo) -> Ipv6Pinfo:

@@ -15,7 +15,7 @@ from linnet.include.net.ip6_fib import inet6_iif
 from linnet.include.net.ipv6 import LOOPBACK4_IPV6, inet6_sk
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.sock import Sock
-from linnet.net.ipv4.inet_hashtables import inet_bhash2_move, inet_hash, inet_hash_connect
+from linnet.net.ipv4.inet_hashtables import inet_bhash2_move, inet_hash, inet_hash_connect, reuseport_select_sock
 from linnet.net.ipv4.inet_hashtables_chain import inet6_ehashfn, inet6_match, inet_hashinfo
 
 
@@ -49,20 +49,8 @@ def inet6_lookup_listener(net: Net, saddr: int, sport: i64, daddr: int, hnum: i6
             hiscore = score
             result = sk
     if result is not None and result.sk_reuseport:
-        return inet6_reuseport_select(bucket, hiscore, inet6_ehashfn(hashinfo, daddr, hnum, saddr, sport), daddr, dif)
+        return reuseport_select_sock(bucket, result, inet6_ehashfn(hashinfo, daddr, hnum, saddr, sport))
     return result
-
-
-def inet6_reuseport_select(bucket: list[Sock], score: i64, hash: i64, daddr: int, dif: i64) -> Sock | None:
-    """The member of an SO_REUSEPORT group that the peer's hash chooses.
-
-    Linux: net/ipv6/inet6_hashtables.c, inet6_lookup_reuseport.
-    """
-    group = [sk for sk in bucket if sk.sk_reuseport and inet6_compute_score(sk, daddr, dif) == score]
-    n: i64 = len(group)
-    if n == 0:
-        return None
-    return group[((hash >> 32) * n) >> 31]
 
 
 def __inet6_lookup_established(net: Net, saddr: int, sport: i64, daddr: int, hnum: i64, dif: i64) -> Sock | None:

@@ -54,7 +54,7 @@ from linnet.include.net.snmp import (
 from linnet.include.net.sock import SOCK_BINDADDR_LOCK, OptResult, Sock, sock_net
 from linnet.include.net.tcp import TcpSock, tcp_sk
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_SYN_SENT
-from linnet.kernel.errno import EAFNOSUPPORT, EINVAL, ENETUNREACH
+from linnet.kernel.errno import EINVAL, ENETUNREACH
 from linnet.kernel.slab import KmemCache
 from linnet.net.core.request_sock import sk_acceptq_is_full
 from linnet.net.core.secure_seq import secure_tcpv6_seq, secure_tcpv6_ts_off
@@ -91,6 +91,7 @@ from linnet.net.ipv6.exthdrs import fl6_update_dst
 from linnet.net.ipv6.inet6_connection_sock import (
     inet6_csk_route_req,
     inet6_csk_xmit,
+    inet6_other_family,
     inet6_req_flow,
     inet6_sk_flow,
     inet6_sk_rebuild_header,
@@ -187,7 +188,7 @@ def tcp_v6_connect(sk: Sock, uaddr: Sockaddr) -> int:
     net = sock_net(sk)
     np = inet6_sk(sk)
     if uaddr.sa_family != AF_INET6:
-        return -EAFNOSUPPORT
+        return inet6_other_family(uaddr)
     flow_label: i64 = 0
     if np.sndflow:
         flow_label = uaddr.sin6_flowinfo & IPV6_FLOWINFO_MASK
@@ -404,6 +405,13 @@ def tcp_v6_setsockopt(sk: Sock, level: int, optname: int, optval: bytes) -> int:
     return 0
 
 
+def tcp_v6_getsockopt(sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
+    """IPV6_V6ONLY, and the options of IPv4."""
+    if level != SOL_IPV6 or optname != IPV6_V6ONLY:
+        return ip_getsockopt(sk, level, optname, optlen)
+    return OptResult(0, (1 if sk.sk_ipv6only else 0).to_bytes(4, 'little'))
+
+
 # -- the tables
 
 class TcpIpv6AfOps(InetConnectionSockAfOps):
@@ -457,7 +465,7 @@ class TcpIpv6AfOps(InetConnectionSockAfOps):
 
     def getsockopt(self, sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
         """See ipv6_getsockopt."""
-        return ip_getsockopt(sk, level, optname, optlen)
+        return tcp_v6_getsockopt(sk, level, optname, optlen)
 
     def recv_error(self, sk: Sock, msg: Msghdr, length: int) -> int:
         """See ipv6_recv_error."""
@@ -489,7 +497,7 @@ class TcpIpv6MappedAfOps(TcpIpv4AfOps):
 
     def getsockopt(self, sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
         """See ipv6_getsockopt."""
-        return ip_getsockopt(sk, level, optname, optlen)
+        return tcp_v6_getsockopt(sk, level, optname, optlen)
 
     def recv_error(self, sk: Sock, msg: Msghdr, length: int) -> int:
         """See ipv6_recv_error."""
@@ -552,6 +560,9 @@ class Tcpv6Prot(TcpProt):
     def __init__(self, net: Net, slab: KmemCache) -> None:
         super().__init__(net, slab)
         self.name = 'TCPv6'
+        tcp_prot = net.ipv4.tcp_prot
+        assert tcp_prot is not None
+        self.mem = tcp_prot.mem
 
     def init(self, sk: Sock) -> int:
         """See tcp_v6_init_sock."""

@@ -131,16 +131,16 @@ def test_memory_is_taken_in_pages_and_limited() -> None:
     _, sk, prot, _ = plain_sock()
     prot.sysctl_mem = [2, 4, 6]
     assert __sk_mem_schedule(sk, 1, SK_MEM_RECV)
-    assert (sk.sk_forward_alloc, prot.memory_allocated) == (4096, 1)
+    assert (sk.sk_forward_alloc, prot.mem.memory_allocated) == (4096, 1)
     sk_mem_charge(sk, 4096)
     sk.sk_wmem_queued = sk.sk_rmem_alloc = 100_000  # above what every sock may have
-    prot.sockets_allocated = 1
+    prot.mem.sockets_allocated = 1
     assert __sk_mem_schedule(sk, 4 * 4096, SK_MEM_RECV) is False
-    assert prot.memory_pressure
+    assert prot.mem.memory_pressure
     sk_mem_uncharge(sk, 4096)
     sk_mem_reclaim(sk)
-    assert prot.memory_allocated == 0
-    assert not prot.memory_pressure
+    assert prot.mem.memory_allocated == 0
+    assert not prot.mem.memory_pressure
 
 
 def test_a_stream_over_its_limit_gets_a_smaller_buffer_but_may_overrun_it_once() -> None:

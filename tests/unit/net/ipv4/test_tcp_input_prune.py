@@ -166,13 +166,13 @@ class TestMemory:
         data = text(30_000)
         fill(caller, data, *[(a, a + 1000) for a in range(0, 30_000, 1000)])
         mib = wire.net.mib
-        assert sk.sk_prot.memory_pressure
+        assert sk.sk_prot.mem.memory_pressure
         assert mib.get('TcpExtTCPMemoryPressures') == 1
         assert sk.rcv_ssthresh <= 65535
         wire.advance(250 * MS)
         assert wire.prog.recv(fd, 100_000) == data
         wire.prog.close(fd)
-        assert not sk.sk_prot.memory_pressure
+        assert not sk.sk_prot.mem.memory_pressure
         assert mib.get('TcpExtTCPMemoryPressuresChrono') == 250
         assert mib.get('TcpExtTCPMemoryPressures') == 1
 

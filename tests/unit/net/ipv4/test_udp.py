@@ -87,7 +87,7 @@ def test_nothing_is_left_behind() -> None:
     assert pair.leftovers() == before
     prot = pair.net_b.ipv4.udp_prot
     assert prot is not None
-    assert prot.memory_allocated == 0
+    assert prot.mem.memory_allocated == 0
 
 
 @pytest.mark.parametrize('size', [1472, 1473, 4000, 65507])
