@@ -16,12 +16,14 @@ from linnet.include.linux.in6 import in6_ntop, in6_pton
 from linnet.include.linux.inet import in_aton, in_ntoa
 from linnet.include.linux.sched import Process
 from linnet.include.linux.socket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM, Sockaddr, make_sockaddr_in6
+from linnet.include.net.if_inet6 import IFA_F_NODAD
 from linnet.include.net.net_namespace import Net, World
 from linnet.kernel.clock import VirtualClock
 from linnet.net import socket as sys
 from linnet.net.boot import new_net, new_world
 from linnet.net.core.dev import dev_open
 from linnet.net.ipv4.devinet import inet_addr_add
+from linnet.net.ipv6.addrconf import inet6_addr_add
 
 
 def addr(host: str, port: int) -> Sockaddr:
@@ -170,9 +172,9 @@ def run(world: World, *programs: Callable[[], object], until: int | None = None)
 
 
 class Pair:
-    """Two hosts, 10.0.0.1 and 10.0.0.2, joined by a veth pair."""
+    """Two hosts, 10.0.0.1 and 10.0.0.2, joined by a veth pair; with v6 also fd00::1 and fd00::2."""
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, v6: bool = False) -> None:
         self.world = new_world(VirtualClock(), seed)
         self.net_a = new_net(self.world, 'a')
         self.net_b = new_net(self.world, 'b')
@@ -181,6 +183,11 @@ class Pair:
         dev_open(self.dev_b)
         assert inet_addr_add(self.dev_a, in_aton('10.0.0.1'), 24) == 0
         assert inet_addr_add(self.dev_b, in_aton('10.0.0.2'), 24) == 0
+        if v6:
+            for dev, text in ((self.dev_a, 'fd00::1'), (self.dev_b, 'fd00::2')):
+                assert dev.net.sysctl.set('net.ipv6.conf.eth0.disable_ipv6', '0') == 0
+                assert inet6_addr_add(dev, in6_pton(text), 64, IFA_F_NODAD) == 0
+            self.world.sched.run(3_000_000_000)  # the link-local addresses have been looked for twice
         self.a = Prog(self.net_a, 'client')
         self.b = Prog(self.net_b, 'server')
 
@@ -188,12 +195,12 @@ class Pair:
         """See run()."""
         return run(self.world, *programs, until=until)
 
-    def connected(self, port: int = 80) -> tuple[int, int]:
+    def connected(self, port: int = 80, to: str = '10.0.0.2') -> tuple[int, int]:
         """A TCP connection from a to b: its two descriptors."""
-        listener = self.b.server(port)
+        listener = self.b.server(port, '::' if ':' in to else '0.0.0.0')
 
         def connect() -> int:
-            return self.a.client('10.0.0.2', port)
+            return self.a.client(to, port)
 
         def accept() -> int:
             return self.b.accept(listener)[0]
