@@ -83,6 +83,7 @@ from linnet.net.ipv6.addrconf import addrconf_init
 from linnet.net.ipv6.addrconf_saddr import ipv6_chk_addr
 from linnet.net.ipv6.exthdrs import ipv6_exthdrs_init
 from linnet.net.ipv6.inet6_connection_sock import inet6_other_family
+from linnet.net.ipv6.icmp import icmpv6_init
 from linnet.net.ipv6.ip6_forward import ip6_forward_init
 from linnet.net.ipv6.ip6_input import ip6_input_init, ipv6_packet_init
 from linnet.net.ipv6.ip6_offload import ipv6_offload_init
@@ -395,6 +396,7 @@ def inet6_init(net: Net) -> None:
     net.ipv6.random = net.random.fork('ipv6')  # what is drawn here changes nothing of IPv4's way
     ip6_route_init(net)
     ndisc_init(net)
+    icmpv6_init(net)
     ip6_output_init(net)
     ip6_input_init(net)
     ip6_forward_init(net)
