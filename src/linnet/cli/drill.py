@@ -14,7 +14,8 @@ from linnet.cli.interpreted import run_interpreted
 
 @click.command(name='drill')
 @click.argument('paths', nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option('--variant', type=click.Choice(['ipv4']), default='ipv4', show_default=True, help='How scripts are run.')
+@click.option('--variant', type=click.Choice(['ipv4', 'ipv6', 'ipv4-mapped-ipv6', 'all']), default='ipv4', show_default=True,
+              help='Over which version of IP scripts are run; mapped: sockets of AF_INET6 on IPv4.')
 @click.option('--jobs', '-j', type=click.IntRange(1), default=None, help='Scripts at a time.  [default: the number of CPUs]')
 @click.option('--json', 'as_json', is_flag=True, help='A JSON object a script, one a line.')
 @click.option('--verbose', '-v', is_flag=True, help='Show every script, and every packet of it.')
@@ -27,7 +28,7 @@ def command(
     if walk:
         run_interpreted()
     try:
-        from linnet.drill.suite import count, run_suite
+        from linnet.drill.suite import VARIANTS, count, run_suite
     except ModuleNotFoundError as exc:
         if exc.name != 'lark':
             raise
@@ -35,7 +36,8 @@ def command(
     if pcap is not None:
         pcap.mkdir(parents=True, exist_ok=True)
     outcomes = []
-    for outcome in run_suite(list(paths), (variant,), jobs or os.cpu_count() or 1, verbose, pcap, walk):
+    variants = tuple(VARIANTS) if variant == 'all' else (variant,)
+    for outcome in run_suite(list(paths), variants, jobs or os.cpu_count() or 1, verbose, pcap, walk):
         outcomes.append(outcome)
         if as_json:
             click.echo(json.dumps(outcome.as_dict()))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from linnet.drill.script import ELLIPSIS, Call, DrillError, Expr, Name, Struct, Syscall, Text
 from linnet.drill.symbols import SYMBOLS
 from linnet.include.linux.inet import in_aton
-from linnet.include.linux.socket import AF_INET, AF_UNSPEC, MSG_FASTOPEN, BadAddress, Cmsg, Msghdr, Sockaddr
+from linnet.include.linux.socket import AF_UNSPEC, MSG_FASTOPEN, BadAddress, Cmsg, Msghdr, Sockaddr
 from linnet.net import files as f
 from linnet.net import socket as s
 
@@ -122,9 +122,17 @@ class Calls:
 
     def call_socket(self, call: Syscall, domain: Expr, kind: Expr, protocol: Expr) -> Prepared:
         """socket(..., SOCK_STREAM, IPPROTO_TCP)"""
-        family = AF_INET if domain == ELLIPSIS else number(domain)
+        family = self.r.config.family if domain == ELLIPSIS else number(domain)
         args = family, number(kind), number(protocol)
         return Prepared(lambda: s.sys_socket(self.r.process, *args), lambda fd: self.r.opened(call, fd), True)
+
+    def local(self) -> Sockaddr:
+        """What `...` means to bind()."""
+        return self.r.config.sockaddr(self.r.config.local, self.r.config.bind_port)
+
+    def remote(self) -> Sockaddr:
+        """What `...` means to connect()."""
+        return self.r.config.sockaddr(self.r.config.remote, self.r.config.connect_port)
 
     def address(self, expr: Expr, default: Sockaddr) -> Sockaddr:
         """An address: `...`, AF_UNSPEC, or the struct."""
@@ -140,7 +148,7 @@ class Calls:
     def call_bind(self, call: Syscall, fd: Expr, addr: Expr, size: Expr) -> Prepared:
         """bind(3, ..., ...)"""
         live = self.r.live_fd(number(fd))
-        name = self.address(addr, Sockaddr(AF_INET, self.r.config.local, self.r.config.bind_port))
+        name = self.address(addr, self.local())
         return Prepared(lambda: zero(s.sys_bind, self.r.process, live, name), lambda _: self.r.bound(number(fd), name))
 
     def call_listen(self, call: Syscall, fd: Expr, backlog: Expr) -> Prepared:
@@ -162,7 +170,7 @@ class Calls:
     def call_connect(self, call: Syscall, fd: Expr, addr: Expr, size: Expr) -> Prepared:
         """connect(3, ..., ...)"""
         live = self.r.live_fd(number(fd))
-        name = self.address(addr, Sockaddr(AF_INET, self.r.config.remote, self.r.config.connect_port))
+        name = self.address(addr, self.remote())
         self.r.connecting(number(fd), name)
         return Prepared(lambda: zero(s.sys_connect, self.r.process, live, name))
 
@@ -197,7 +205,7 @@ class Calls:
     def call_sendto(self, call: Syscall, fd: Expr, buf: Expr, count: Expr, flags: Expr, addr: Expr, size: Expr) -> Prepared:
         """sendto(4, ..., 1000, MSG_FASTOPEN, ..., ...)"""
         live, data, bits = self.r.live_fd(number(fd)), buffer(buf, number(count)), number(flags)
-        name = self.address(addr, Sockaddr(AF_INET, self.r.config.remote, self.r.config.connect_port))
+        name = self.address(addr, self.remote())
         if bits & MSG_FASTOPEN:
             self.r.connecting(number(fd), name)
         return Prepared(lambda: s.sys_sendto(self.r.process, live, data, bits, name))
@@ -210,7 +218,7 @@ class Calls:
         msg = Msghdr(bytes(sum(sizes)))
         msg.iov_lens = sizes
         if 'msg_name' in head:
-            msg.msg_name = self.address(head['msg_name'], Sockaddr(AF_INET, self.r.config.remote, self.r.config.connect_port))
+            msg.msg_name = self.address(head['msg_name'], self.remote())
         for item in head.get('msg_control', []):
             msg.msg_control.append(self.cmsg(item))
         if bits & MSG_FASTOPEN and msg.msg_name is not None:

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from linnet.drill.script import DrillError
+from linnet.include.linux.in6 import in6_pton
 from linnet.include.linux.inet import in_aton
 from linnet.include.linux.netdevice import NETIF_F_GSO, NETIF_F_TSO, NetDevice
 from linnet.include.net.dst import RTAX_ADVMSS, RTAX_INITCWND, RTAX_INITRWND, RTAX_LOCK, RTAX_MTU, RTAX_QUICKACK, RTAX_RTO_MIN
+from linnet.include.net.ip6_fib import Fib6Config
 from linnet.include.net.ip_fib import FibConfig
 from linnet.include.net.net_namespace import Net
 from linnet.kernel.errno import ENOENT
@@ -25,6 +27,9 @@ from linnet.kernel.ramfs import O_CREAT, O_TRUNC
 from linnet.net.ipv4.fib_frontend import fib_add_route
 from linnet.net.ipv4.proc import nstat_fields
 from linnet.net.ipv4.tcp_ipv4_proc import tcp4_seq_show
+from linnet.net.ipv4.tcp_metrics import tcp_metrics_flush_all
+from linnet.net.ipv6.route import ip6_route_add
+from linnet.net.ipv6.tcp_ipv6_proc import tcp6_seq_show
 from linnet.net.sched.sch_api import qdisc_create
 
 # Linux's sysctls that Linnet has no use for: taken, and without effect, when they are set to these values.
@@ -236,7 +241,7 @@ class Commands:
         if path == '/proc/net/tcp':
             return tcp4_seq_show(self.net)
         if path == '/proc/net/tcp6':
-            return ''
+            return tcp6_seq_show(self.net)
         if path.startswith('/proc/sys/'):
             return self.net.sysctl.get(path.removeprefix('/proc/sys/').replace('/', '.'))
         raise DrillError(f'unknown file {path!r}')
@@ -297,43 +302,50 @@ class Commands:
         return ''
 
     def ip(self, words: list[str]) -> str:
-        """ip tcp_metrics flush all; ip route change|replace|add ..."""
+        """ip tcp_metrics flush all; ip [-6] route change|replace|add ..."""
         if words[:2] == ['tcp_metrics', 'flush']:
-            try:
-                from linnet.net.ipv4 import tcp_metrics  # type: ignore[attr-defined, unused-ignore]
-            except ImportError:
-                return ''  # a stack that keeps none has none to flush
-            tcp_metrics.tcp_metrics_flush_all(self.net)
+            tcp_metrics_flush_all(self.net)
             return ''
-        if words[:1] != ['route'] or len(words) < 3 or words[1] not in ('add', 'change', 'replace'):
+        family, route = ('-6', words[1:]) if words[:1] == ['-6'] else ('-4', words)
+        if route[:1] != ['route'] or len(route) < 3 or route[1] not in ('add', 'change', 'replace'):
             raise DrillError(f'ip {" ".join(words)}')
-        cfg = FibConfig()
-        cfg.fc_replace = words[1] != 'add'
-        prefix, _, bits = words[2].partition('/')
-        cfg.fc_dst, cfg.fc_dst_len = in_aton(prefix), int(bits or 32)
-        rest = words[3:]
-        while rest:
-            word = rest.pop(0)
-            if word == 'via':
-                cfg.fc_gw = in_aton(rest.pop(0))
-            elif word == 'dev' and rest and rest[0] == self.dev.name:
-                cfg.fc_oif = self.dev.ifindex
-                rest.pop(0)
-            elif word in METRICS:
-                if rest and rest[0] == 'lock':
-                    rest.pop(0)
-                    cfg.fc_mx[RTAX_LOCK] = cfg.fc_mx.get(RTAX_LOCK, 0) | 1 << METRICS[word]
-                value = rest.pop(0)
-                if word == 'rto_min' and not value.isdigit():
-                    cfg.fc_mx[METRICS[word]] = tc_options([word, value])[word] // 1_000_000  # ms
-                    continue
-                cfg.fc_mx[METRICS[word]] = int(value)
-            else:
-                raise DrillError(f'ip route: {word!r}')
-        err = fib_add_route(self.net, cfg)
+        prefix, _, bits = route[2].partition('/')
+        via, oif, metrics = self.route_words(route[3:])
+        if family == '-6':
+            cfg6 = Fib6Config()
+            cfg6.fc_replace = route[1] != 'add'
+            cfg6.fc_dst, cfg6.fc_dst_len, cfg6.fc_ifindex, cfg6.fc_mx = in6_pton(prefix), int(bits or 128), oif, metrics
+            cfg6.fc_gateway = in6_pton(via) if via else 0
+            err = ip6_route_add(self.net, cfg6)
+        else:
+            cfg = FibConfig()
+            cfg.fc_replace = route[1] != 'add'
+            cfg.fc_dst, cfg.fc_dst_len, cfg.fc_oif, cfg.fc_mx = in_aton(prefix), int(bits or 32), oif, metrics
+            cfg.fc_gw = in_aton(via) if via else 0
+            err = fib_add_route(self.net, cfg)
         if err != 0:
             raise DrillError(f'ip {" ".join(words)}: error {err}')
         return ''
+
+    def route_words(self, words: list[str]) -> tuple[str, int, dict[int, int]]:
+        """(gateway or '', ifindex or 0, metrics) of what follows a route's destination."""
+        via, oif, metrics = '', 0, dict[int, int]()
+        while words:
+            word, *words = words
+            if word == 'via':
+                via, *words = words
+            elif word == 'dev' and words and words[0] == self.dev.name:
+                oif, words = int(self.dev.ifindex), words[1:]
+            elif word in METRICS:
+                if words and words[0] == 'lock':
+                    words = words[1:]
+                    metrics[RTAX_LOCK] = metrics.get(RTAX_LOCK, 0) | 1 << METRICS[word]
+                value, *words = words
+                in_ms = word == 'rto_min' and not value.isdigit()
+                metrics[METRICS[word]] = tc_options([word, value])[word] // 1_000_000 if in_ms else int(value)
+            else:
+                raise DrillError(f'ip route: {word!r}')
+        return via, oif, metrics
 
     def nstat(self, words: list[str]) -> str:
         """nstat: the counters that moved since it was last asked."""

@@ -11,8 +11,10 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.if_ether import ARPHRD_NONE, ETH_P_IP
+from linnet.include.linux.if_ether import ARPHRD_NONE, ETH_P_IP, ETH_P_IPV6
+from linnet.include.linux.inet import IPPROTO_TCP
 from linnet.include.linux.ip import ip_ihl
+from linnet.include.linux.ipv6 import IPV6_HLEN
 from linnet.include.linux.netdevice import (
     IFF_MULTICAST,
     IFF_NOARP,
@@ -23,7 +25,7 @@ from linnet.include.linux.netdevice import (
     NetDevice,
     NetDeviceOps,
 )
-from linnet.include.linux.skbuff import PACKET_HOST, SKB_GSO_TCPV4, SkBuff
+from linnet.include.linux.skbuff import PACKET_HOST, SKB_GSO_TCPV4, SKB_GSO_TCPV6, SkBuff
 from linnet.include.net.net_namespace import Net
 from linnet.kernel.softirq import local_bh_disable, local_bh_enable
 from linnet.net.core.dev import dev_open, netif_receive_skb, register_netdevice
@@ -59,18 +61,20 @@ class DrillOps(NetDeviceOps):
 
     def receive(self, dev: NetDevice, data: bytes, mss: int = 0) -> None:
         """The script sends a packet; mss: as a merged one of segments of that size, where it is larger."""
-        hlen = ip_ihl(data, 0)
-        if data[9] == 6:
+        v6 = data[0] >> 4 == 6
+        hlen = IPV6_HLEN if v6 else int(ip_ihl(data, 0))
+        tcp = data[6 if v6 else 9] == IPPROTO_TCP
+        if tcp:
             hlen += (data[hlen + 12] >> 4) * 4
-        skb = skb_from_bytes(self.net.world, data, min(hlen, len(data)) if data[9] == 6 else len(data))
+        skb = skb_from_bytes(self.net.world, data, min(hlen, len(data)) if tcp else len(data))
         skb.dev = dev
         skb.mac_header = 0
         skb.network_header = 0
         skb.pkt_type = PACKET_HOST
-        skb.protocol = ETH_P_IP
-        if mss and data[9] == 6 and len(data) - hlen > mss:
+        skb.protocol = ETH_P_IPV6 if v6 else ETH_P_IP
+        if mss and tcp and len(data) - hlen > mss:
             skb.gso_size = mss
-            skb.gso_type = SKB_GSO_TCPV4
+            skb.gso_type = SKB_GSO_TCPV6 if v6 else SKB_GSO_TCPV4
             skb.gso_segs = (len(data) - hlen + mss - 1) // mss
         dev.stats.rx_packets += 1
         dev.stats.rx_bytes += len(data)

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from linnet.drill.calls import Calls, Prepared
 from linnet.drill.commands import Commands
-from linnet.drill.config import Config
+from linnet.drill.config import Config, ip_of
 from linnet.drill.device import drill_newlink
 from linnet.drill.match import Sock, check_fragment, compare_header, compare_options, scripted, shift_edges
 from linnet.drill.packets import (
@@ -52,6 +52,8 @@ from linnet.drill.symbols import CODE_NAMES, ERRNO_NAMES, ERRNOS, unpack_tcp_inf
 from linnet.drivers.net.pcap import INBOUND, LINKTYPE_RAW, OUTBOUND, pcapng_interface, pcapng_packet, pcapng_section
 from linnet.include.linux.sched import Process
 from linnet.include.linux.socket import AF_UNSPEC, SOL_TCP, Sockaddr
+from linnet.include.net.if_inet6 import IFA_F_NODAD
+from linnet.include.net.ip6_fib import Fib6Config
 from linnet.include.net.ip_fib import RT_SCOPE_LINK, FibConfig
 from linnet.kernel.clock import VirtualClock
 from linnet.kernel.sched import Task
@@ -59,6 +61,8 @@ from linnet.net import socket as s
 from linnet.net.boot import new_net, new_world
 from linnet.net.ipv4.devinet import inet_addr_add
 from linnet.net.ipv4.fib_frontend import fib_add_route
+from linnet.net.ipv6.addrconf import inet6_addr_add
+from linnet.net.ipv6.route import ip6_route_add
 from linnet.walk.recorder import Recorder
 
 START_NS: Final = 100 * 10**9  # a machine that has been up for a while: no time in the stack's past is before its start
@@ -67,6 +71,8 @@ CALL_TIME: Final = 10  # µs that a system call takes, as on a real machine: no 
 FOREVER: Final = 3600 * 1_000_000
 TCP_INFO: Final = 11
 FIRST_PORT: Final = 32768
+# net.ipv6.conf of tun0, whose other end is a script and no router
+CONF: Final = {'disable_ipv6': '0', 'accept_ra': '0', 'router_solicitations': '0', 'dad_transmits': '0'}
 
 
 class Runner:
@@ -75,10 +81,14 @@ class Runner:
     def __init__(self, script: Script, config: Config) -> None:
         self.script = script
         self.config = config
+        self.version = 6 if config.ip_version == 'ipv6' else 4  # of packets
         self.world = new_world(VirtualClock(), seed=1)
         self.net = new_net(self.world, 'drill')
         self.sched = self.world.sched
         self.sched.run(START_NS)
+        if config.ip_version == 'ipv6':
+            for name, value in CONF.items():
+                self.net.sysctl.set(f'net.ipv6.conf.default.{name}', value)
         self.dev, self.ops = drill_newlink(self.net, 'tun0', config.mtu)
         self.configure()
         self.process = Process(self.net, 'drill', 2)
@@ -107,10 +117,17 @@ class Runner:
 
     def configure(self) -> None:
         """tun0's address, and the route to the remote host."""
-        err = inet_addr_add(self.dev, self.config.local, self.config.prefixlen)
-        cfg = FibConfig()
-        cfg.fc_dst, cfg.fc_dst_len, cfg.fc_oif, cfg.fc_scope = self.config.remote, 32, self.dev.ifindex, RT_SCOPE_LINK
-        err = err or fib_add_route(self.net, cfg)
+        local, remote, dev = self.config.local, self.config.remote, self.dev
+        if self.config.ip_version == 'ipv6':
+            err = inet6_addr_add(dev, local, self.config.prefixlen, IFA_F_NODAD)
+            cfg6 = Fib6Config()
+            cfg6.fc_dst, cfg6.fc_dst_len, cfg6.fc_ifindex = remote, 128, dev.ifindex
+            err = err or ip6_route_add(self.net, cfg6)
+        else:
+            err = inet_addr_add(dev, local, self.config.prefixlen)
+            cfg = FibConfig()
+            cfg.fc_dst, cfg.fc_dst_len, cfg.fc_oif, cfg.fc_scope = remote, 32, dev.ifindex, RT_SCOPE_LINK
+            err = err or fib_add_route(self.net, cfg)
         if err:
             raise OSError(-err, 'cannot configure tun0')
 
@@ -351,7 +368,7 @@ class Runner:
         """bind()"""
         sock = self.find(fd)
         if sock is not None:
-            sock.local, sock.local_port = int(addr.sin_addr), int(addr.sin_port)
+            sock.local, sock.local_port = ip_of(addr), int(addr.sin_port)
 
     def listening(self, fd: int) -> None:
         """listen()"""
@@ -368,7 +385,7 @@ class Runner:
             sock.state = 'new'
         elif sock.state == 'new':
             sock.state = 'connecting'
-            sock.remote, sock.remote_port = int(addr.sin_addr), int(addr.sin_port)
+            sock.remote, sock.remote_port = ip_of(addr), int(addr.sin_port)
             sock.first_ts = None
             sock.ts_vals.clear()
 
@@ -378,7 +395,7 @@ class Runner:
         if not isinstance(fd, int) or fd < 0:
             raise DrillError(f'accept() gave a connection, not {fd!r}')
         for sock in reversed(self.socks):
-            if sock.live_fd < 0 and sock.remote_port == peer.sin_port and sock.remote == peer.sin_addr:
+            if sock.live_fd < 0 and sock.remote_port == peer.sin_port and sock.remote == ip_of(peer):
                 sock.script_fd, sock.live_fd = fd, live
                 return
         raise DrillError('unable to find socket matching accept() call')
@@ -408,8 +425,8 @@ class Runner:
         offset = sock.out_offset(syn)
         ack = spec.ack + offset if spec.flags & ACK else spec.ack
         options = [self.live_option(sock, spec, kind, data, offset) for kind, data in spec.options or []]
-        self.send(tcp_packet(spec, sock.remote, sock.local, spec.sport or sock.remote_port, spec.dport or sock.local_port,
-                             spec.seq + sock.in_offset(syn), ack, options))
+        self.send(tcp_packet(self.version, spec, sock.remote, sock.local, spec.sport or sock.remote_port,
+                             spec.dport or sock.local_port, spec.seq + sock.in_offset(syn), ack, options))
         self.note('inbound injected', packet_text(spec.flags, spec.seq, spec.length, spec.ack, spec.win, spec.urg, spec.options))
 
     def live_option(self, sock: Sock, spec: TcpSpec, kind: int, data: bytes, offset: int) -> tuple[int, bytes]:
@@ -433,8 +450,8 @@ class Runner:
         if not spec.inbound:
             raise DrillError('outbound ICMP packets are not supported')
         seq = (0 if spec.echoed is None else spec.echoed[0]) + sock.out_offset(False)
-        quoted = quoted_packet(sock.local, sock.remote, sock.local_port, sock.remote_port, seq)
-        self.send(icmp_packet(spec, sock.remote, sock.local, quoted))
+        quoted = quoted_packet(self.version, sock.local, sock.remote, sock.local_port, sock.remote_port, seq)
+        self.send(icmp_packet(self.version, spec, sock.remote, sock.local, quoted))
 
     def send(self, data: bytes) -> None:
         """To the stack, which does all that follows at once."""
@@ -591,7 +608,7 @@ def load(path: Path, config: Config) -> Runner:
     for name, value, line in script.options:
         try:
             if name in config.fixed:
-                Config(fixed=config.fixed).set(name, value)  # still an error where the option or its value is none
+                replace(config).set(name, value)  # still an error where the option or its value is none
             else:
                 config.set(name, value)
         except DrillError as exc:

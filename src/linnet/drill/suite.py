@@ -8,7 +8,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Final
@@ -16,12 +16,20 @@ from typing import Final
 from linnet.drill.config import Config
 from linnet.drill.run import Runner, load
 from linnet.drill.script import DrillError
+from linnet.include.linux.in6 import in6_pton
 from linnet.walk.render import tree_lines
 
-VARIANTS: Final = ('ipv4',)
 FIXED: Final = frozenset({'ip_version'})  # a script's own addresses win: cookies of Fast Open depend on them
-DEFINES: Final = {
-    'TFO_COOKIE': '3021b9d889017eeb', 'CODE': 'host_unreachable', 'CMSG_LEVEL_IP': 'SOL_IP', 'CMSG_TYPE_RECVERR': 'IP_RECVERR',
+V4_DEFINES: Final = {'TFO_COOKIE': '3021b9d889017eeb', 'CODE': 'host_unreachable'}
+V6_DEFINES: Final = {'TFO_COOKIE': 'c1d1e9742a47a9bc', 'CODE': 'address_unreachable'}
+V4_ERRORS: Final = {'CMSG_LEVEL_IP': 'SOL_IP', 'CMSG_TYPE_RECVERR': 'IP_RECVERR'}
+V6_ERRORS: Final = {'CMSG_LEVEL_IP': 'SOL_IPV6', 'CMSG_TYPE_RECVERR': 'IPV6_RECVERR'}
+VARIANTS: Final = {
+    'ipv4': Config(defines=V4_DEFINES | V4_ERRORS, fixed=FIXED),
+    # 20 bytes more than over IPv4, so that segments have the same size
+    'ipv6': Config(ip_version='ipv6', local=in6_pton('fd3d:0a0b:17d6::1'), remote=in6_pton('fd3d:fa7b:d17d::1'), prefixlen=64,
+                   mtu=1520, defines=V6_DEFINES | V6_ERRORS, fixed=FIXED | {'mtu'}),
+    'ipv4-mapped-ipv6': Config(ip_version='ipv4-mapped-ipv6', defines=V4_DEFINES | V6_ERRORS, fixed=FIXED),
 }
 
 
@@ -59,11 +67,11 @@ def run_one(path: Path, variant: str, verbose: bool = False, captures: Path | No
     the functions entered since the last packet that came as expected (the stack must run interpreted).
     """
     start = perf_counter()
-    if path.name.endswith('v6.pkt') and variant == 'ipv4':
+    if path.name.endswith('v6.pkt') and variant != 'ipv6':
         return Outcome(str(path), variant, 'skipped', 'for IPv6', 0.0)
     runner: Runner | None = None
     try:
-        runner = load(path, Config(defines=DEFINES, fixed=FIXED, verbose=verbose, walk=walk))
+        runner = load(path, replace(VARIANTS[variant], verbose=verbose, walk=walk))
         runner.run()
         status, text = 'passed', ''
     except DrillError as exc:

@@ -14,11 +14,17 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from linnet.include.linux.in6 import in6_ntop, in6_read
+
 BLOCK_INTERFACE, BLOCK_PACKET = 1, 6
 IF_NAME, EPB_FLAGS = 2, 2
 OUTBOUND = 2
 FLAGS = ((0x01, 'F'), (0x02, 'S'), (0x04, 'R'), (0x08, 'P'), (0x10, '.'), (0x20, 'U'))
 ICMP_TYPES = {0: 'echo reply', 3: 'unreachable', 5: 'redirect', 8: 'echo request', 11: 'time exceeded'}
+ICMPV6_TYPES = {1: 'unreachable', 2: 'packet too big', 3: 'time exceeded', 4: 'parameter problem', 128: 'echo request',
+                129: 'echo reply', 130: 'listener query', 131: 'listener report', 132: 'listener done',
+                133: 'router solicitation', 134: 'router advertisement', 137: 'redirect', 143: 'listener report'}
+EXTENSIONS = (0, 43, 60)  # headers that say themselves how long they are: hop-by-hop, routing, destination
 
 
 class Packet:
@@ -85,6 +91,15 @@ def dotted(data: bytes) -> str:
     return '.'.join(str(byte) for byte in data)
 
 
+def icmpv6_words(message: bytes) -> str:
+    """What an ICMPv6 message is; of neighbour discovery, about whom."""
+    kind = message[0]
+    if kind in (135, 136) and len(message) >= 24:
+        target = in6_ntop(in6_read(message, 8))
+        return f'neighbour solicitation, who has {target}?' if kind == 135 else f'neighbour advertisement, {target} is here'
+    return ICMPV6_TYPES.get(kind, f'type {kind}')
+
+
 class Describer:
     """Words for packets; remembers where each TCP stream began."""
 
@@ -97,6 +112,8 @@ class Describer:
         if kind == 0x0806:
             op, sender, target = data[21], dotted(data[28:32]), dotted(data[38:42])
             return f'ARP who has {target}? tell {sender}' if op == 1 else f'ARP {sender} is at {data[22:28].hex(":")}'
+        if kind == 0x86DD:
+            return self.ipv6(data[14:])
         if kind != 0x0800:
             return f'ethertype {kind:#06x} len {len(data) - 14}'
         ip = data[14:]
@@ -104,21 +121,39 @@ class Describer:
         src, dst, payload = dotted(ip[12:16]), dotted(ip[16:20]), ip[head:total or None]
         if fragment & 0x1FFF or len(payload) < 8:
             return f'{src} > {dst}  IP protocol {ip[9]} fragment at {(fragment & 0x1FFF) * 8} len {len(payload)}'
-        if ip[9] == 6:
-            return self.tcp(ip[12:20], src, dst, payload)
-        if ip[9] == 17:
+        return self.transport(ip[9], ip[12:20], src, dst, payload)
+
+    def ipv6(self, ip: bytes) -> str:
+        """One IPv6 packet."""
+        src, dst, kind, at = in6_ntop(in6_read(ip, 8)), in6_ntop(in6_read(ip, 24)), ip[6], 40
+        while kind in EXTENSIONS and at + 2 <= len(ip):
+            kind, at = ip[at], at + (ip[at + 1] + 1) * 8
+        payload = ip[at:]
+        if kind == 44:
+            offset = int.from_bytes(payload[2:4], 'big') & 0xFFF8
+            return f'{src} > {dst}  IPv6 protocol {payload[0]} fragment at {offset} len {len(payload) - 8}'
+        return self.transport(kind, ip[8:40], src, dst, payload)
+
+    def transport(self, kind: int, addresses: bytes, src: str, dst: str, payload: bytes) -> str:
+        """What IP of either version carries; kind: its protocol number."""
+        if kind == 6 and len(payload) >= 20:
+            return self.tcp(addresses, src, dst, payload)
+        if kind == 17 and len(payload) >= 8:
             sport, dport = struct.unpack_from('!HH', payload)
             return f'{src}.{sport} > {dst}.{dport}  UDP len {len(payload) - 8}'
-        if ip[9] == 1:
+        if kind == 1 and payload:
             return f'{src} > {dst}  ICMP {ICMP_TYPES.get(payload[0], f"type {payload[0]}")}'
-        return f'{src} > {dst}  IP protocol {ip[9]} len {len(payload)}'
+        if kind == 58 and payload:
+            return f'{src} > {dst}  ICMPv6 {icmpv6_words(payload)}'
+        return f'{src} > {dst}  IP protocol {kind} len {len(payload)}'
 
     def tcp(self, addresses: bytes, src: str, dst: str, segment: bytes) -> str:
         """One TCP segment, with sequence numbers from the connection's start."""
         sport, dport, seq, ack = struct.unpack_from('!HHII', segment)
         head, flags = (segment[12] >> 4) * 4, segment[13]
         size = len(segment) - head
-        mine, theirs = (addresses, sport, dport), (addresses[4:] + addresses[:4], dport, sport)
+        half = len(addresses) // 2
+        mine, theirs = (addresses, sport, dport), (addresses[half:] + addresses[:half], dport, sport)
         if flags & 2 or mine not in self.starts:
             self.starts[mine] = seq if flags & 2 else seq - 1
         if flags & 16:

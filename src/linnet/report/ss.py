@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from linnet.include.linux.in6 import in6_ntop
 from linnet.include.linux.inet import in_ntoa
+from linnet.include.linux.socket import AF_INET6
 from linnet.include.net.inet_connection_sock import InetConnectionSock
 from linnet.include.net.inet_timewait_sock import InetTimewaitSock
 from linnet.include.net.net_namespace import Net
@@ -40,7 +42,7 @@ def tcp_sockets(net: Net) -> list[Sock]:
         while sk is not None:
             found.append(sk)
             sk = sk.sk_hash_next
-    return sorted(found, key=lambda sk: (sk.sk_state != 10, sk.sk_num, sk.sk_daddr, sk.sk_dport))
+    return sorted(found, key=lambda sk: (sk.sk_state != 10, sk.sk_num, sk.sk_daddr, sk.sk_v6_daddr, sk.sk_dport))
 
 
 def bits(rate: float) -> str:
@@ -134,20 +136,35 @@ def queues(sk: Sock) -> tuple[int, int]:
     return 0, 0
 
 
+def end(sk: Sock, addr: int, addr6: int, port: int) -> str:
+    """One end of a socket: 10.0.0.1:80, [2001:db8::1]:80; *:80 of one that takes both families; a port of 0 is a star."""
+    text = str(port) if port else '*'
+    if sk.sk_family != AF_INET6:
+        return f'{in_ntoa(addr)}:{text}'
+    if addr6 == 0 and not sk.sk_ipv6only:
+        return f'*:{text}'
+    return f'[{in6_ntop(addr6)}]:{text}'
+
+
+def ends(sk: Sock) -> tuple[str, str]:
+    """The local and the remote end."""
+    if isinstance(sk, RequestSock):
+        return (end(sk, int(sk.ir_loc_addr), sk.sk_v6_rcv_saddr, int(sk.ir_num)),
+                end(sk, int(sk.ir_rmt_addr), sk.sk_v6_daddr, int(sk.ir_rmt_port)))
+    peer = (int(sk.sk_daddr), sk.sk_v6_daddr) if sk.sk_dport else (0, 0)
+    return end(sk, int(sk.sk_rcv_saddr), sk.sk_v6_rcv_saddr, int(sk.sk_num)), end(sk, *peer, int(sk.sk_dport))
+
+
 def ss(net: Net, *, info: bool = True, listening: bool = True) -> str:
     """The TCP sockets of a host, one (with info two) lines each, as `ss -tian` prints them."""
     lines = [f'{"State":<10} {"Recv-Q":<6} {"Send-Q":<6} {"Local Address:Port":>24} {"Peer Address:Port":>24}']
     for sk in tcp_sockets(net):
         if sk.sk_state == 10 and not listening:
             continue
-        if isinstance(sk, RequestSock):
-            local, lport, peer, pport = sk.ir_loc_addr, sk.ir_num, sk.ir_rmt_addr, sk.ir_rmt_port
-        else:
-            local, lport, peer, pport = sk.sk_rcv_saddr, sk.sk_num, sk.sk_daddr, sk.sk_dport
         received, sent = queues(sk)
-        there = f'{in_ntoa(int(peer))}:{pport}' if pport else '0.0.0.0:*'
+        here, there = ends(sk)
         state = STATES[sk.tw_substate if isinstance(sk, InetTimewaitSock) and sk.tw_substate else sk.sk_state]
-        lines.append(f'{state:<10} {received:<6} {sent:<6} {f"{in_ntoa(int(local))}:{lport}":>24} {there:>24}')
+        lines.append(f'{state:<10} {received:<6} {sent:<6} {here:>24} {there:>24}')
         if info and isinstance(sk, TcpSock) and isinstance(sk, InetConnectionSock) and sk.sk_state != 10:
             lines.append('\t ' + info_line(sk))
     return '\n'.join(lines)

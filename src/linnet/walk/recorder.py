@@ -134,11 +134,12 @@ class Recorder:
 
 def values_of(frame: FrameType, host: str) -> tuple[dict[str, str], str]:
     """What is worth seeing of a function's arguments, and the host that they belong to."""
+    from linnet.include.linux.in6 import in6_ntop
     from linnet.include.linux.inet import in_ntoa
     from linnet.include.linux.netdevice import NetDevice
     from linnet.include.linux.skbuff import SkBuff
-    from linnet.include.linux.socket import Sockaddr
-    from linnet.include.net.flow import Flowi4
+    from linnet.include.linux.socket import AF_INET6, Sockaddr
+    from linnet.include.net.flow import Flowi4, Flowi6
     from linnet.include.net.net_namespace import Net
     from linnet.include.net.sock import Sock
     from linnet.include.net.tcp_states import TCP_STATE_NAMES
@@ -162,8 +163,12 @@ def values_of(frame: FrameType, host: str) -> tuple[dict[str, str], str]:
             host = value.net.name
         elif isinstance(value, Flowi4):
             values['to'] = in_ntoa(int(value.daddr))
+        elif isinstance(value, Flowi6):
+            values['to'] = in6_ntop(value.daddr)
         elif isinstance(value, Net):
             host = value.name
+        elif isinstance(value, Sockaddr) and value.sa_family == AF_INET6:
+            values['addr'] = f'[{in6_ntop(value.sin6_addr)}]:{value.sin_port}'
         elif isinstance(value, Sockaddr):
             values['addr'] = f'{in_ntoa(int(value.sin_addr))}:{value.sin_port}'
         elif name in ('newstate', 'state') and isinstance(value, int) and code.co_name == 'tcp_set_state':

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import socket
+import struct
 import time
 from pathlib import Path
 
 import pytest
 
 from linnet import Lab
+from linnet.include.linux.in6 import in6_bytes, in6_pton
 from linnet.kernel.clock import DEFAULT_EPOCH_NS
 from linnet.report import packets
 
@@ -86,8 +88,31 @@ def test_what_flies_at_the_end_and_fragments(tmp_path: Path) -> None:
     assert lines[3].endswith('lost, or under way at the end')
 
 
+SYN = 2
+
+
+def v6(nexthdr: int, payload: bytes) -> bytes:
+    """An Ethernet frame with an IPv6 packet."""
+    addresses = in6_bytes(in6_pton('2001:db8::1')) + in6_bytes(in6_pton('2001:db8::2'))
+    return bytes(12) + struct.pack('!HIHBB', 0x86DD, 6 << 28, len(payload), nexthdr, 64) + addresses + payload
+
+
+def segment(flags: int) -> bytes:
+    """A TCP header from port 1000 to 80."""
+    return struct.pack('!HHIIBBHHH', 1000, 80, 5, 0, 5 << 4, flags, 100, 0, 0)
+
+
 @pytest.mark.parametrize(('frame', 'text'), [
-    (bytes(12) + b'\x86\xdd' + bytes(40), 'ethertype 0x86dd len 40'),
+    (bytes(12) + b'\x88\xcc' + bytes(40), 'ethertype 0x88cc len 40'),
+    (v6(6, segment(SYN)), '2001:db8::1.1000 > 2001:db8::2.80  [S] seq 0 len 0'),
+    (v6(0, b'\x06\0' + bytes(6) + segment(SYN)), '2001:db8::1.1000 > 2001:db8::2.80  [S] seq 0 len 0'),
+    (v6(17, bytes.fromhex('0035 1f90 0008 0000')), '2001:db8::1.53 > 2001:db8::2.8080  UDP len 0'),
+    (v6(58, bytes.fromhex('87000000 00000000') + in6_bytes(in6_pton('fe80::1'))),
+     '2001:db8::1 > 2001:db8::2  ICMPv6 neighbour solicitation, who has fe80::1?'),
+    (v6(58, b'\x80' + bytes(7)), '2001:db8::1 > 2001:db8::2  ICMPv6 echo request'),
+    (v6(44, bytes.fromhex('1100 0580 00000001') + bytes(9)),
+     '2001:db8::1 > 2001:db8::2  IPv6 protocol 17 fragment at 1408 len 9'),
+    (v6(89, bytes(3)), '2001:db8::1 > 2001:db8::2  IP protocol 89 len 3'),
     (bytes(12) + b'\x08\x00\x45\x00\x00\x1c' + bytes(4) + b'\x40\x2f' + bytes(18), '0.0.0.0 > 0.0.0.0  IP protocol 47 len 8'),
     (bytes(12) + b'\x08\x00\x45\x00\x00\x1c' + bytes(4) + b'\x40\x01' + bytes(10) + b'\x08' + bytes(7),
      '0.0.0.0 > 0.0.0.0  ICMP echo request'),

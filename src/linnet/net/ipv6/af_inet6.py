@@ -82,8 +82,8 @@ from linnet.net.ipv4.fib_frontend import inet_addr_type
 from linnet.net.ipv6.addrconf import addrconf_init
 from linnet.net.ipv6.addrconf_saddr import ipv6_chk_addr
 from linnet.net.ipv6.exthdrs import ipv6_exthdrs_init
-from linnet.net.ipv6.inet6_connection_sock import inet6_other_family
 from linnet.net.ipv6.icmp import icmpv6_init
+from linnet.net.ipv6.inet6_connection_sock import inet6_other_family
 from linnet.net.ipv6.ip6_forward import ip6_forward_init
 from linnet.net.ipv6.ip6_input import ip6_input_init, ipv6_packet_init
 from linnet.net.ipv6.ip6_offload import ipv6_offload_init
