@@ -21,14 +21,16 @@ from linnet.include.linux.in6 import in6_bytes, in6_ntop, in6_pton, in6_read
 from linnet.include.linux.ipv6 import ipv6_hdr_build
 from linnet.include.net.checksum import csum_partial
 from linnet.include.net.ipv6 import csum_ipv6_magic
-from linnet.net.core.dev import dev_close, dev_open
+from linnet.net.core.dev import dev_close, dev_open, netif_carrier_off, netif_carrier_on
+from linnet.net.core.neighbour import neigh_dump
 from linnet.net.ipv6.addrconf import inet6_addr_add, inet6_addr_del
 from linnet.net.ipv6.addrconf_show import inet6_dump
 from linnet.net.ipv6.mcast import igmp6_mc_dump
+from linnet.net.ipv6.ndisc import pneigh_add
 from linnet.net.ipv6.route import fib6_dump
 
 DEVICE = 'nd0'
-TUNSETIFF = 0x400454CA
+TUNSETIFF, TUNSETCARRIER = 0x400454CA, 0x400454E2
 NAMES = {128: 'ECHO', 129: 'REPLY', 130: 'QUERY', 131: 'REPORT1', 132: 'DONE', 133: 'RS', 134: 'RA', 135: 'NS', 136: 'NA',
          137: 'REDIRECT', 143: 'REPORT2', 1: 'UNREACH'}
 RECORDS = {1: 'IS_IN', 2: 'IS_EX', 3: 'TO_IN', 4: 'TO_EX'}
@@ -148,6 +150,18 @@ class Side:
         """`ip -6 addr del`."""
         raise NotImplementedError
 
+    def carrier(self, on: bool) -> None:
+        """The link is there, or not."""
+        raise NotImplementedError
+
+    def proxy(self, addr: str) -> None:
+        """`ip -6 neigh add proxy ADDR dev DEV`."""
+        raise NotImplementedError
+
+    def neighbours(self) -> None:
+        """Note `ip -6 neigh`, of the device."""
+        raise NotImplementedError
+
     def addresses(self) -> None:
         """Note the inet6 lines of `ip -6 addr show dev DEV`, lifetimes apart."""
         raise NotImplementedError
@@ -212,6 +226,16 @@ class Kernel(Side):
     def delete(self, addr: str, plen: int = 64) -> None:
         self.sh(f'ip -6 addr del {addr}/{plen} dev {DEVICE}')
 
+    def carrier(self, on: bool) -> None:
+        fcntl.ioctl(self.fd, TUNSETCARRIER, struct.pack('i', on))
+
+    def proxy(self, addr: str) -> None:
+        self.sh(f'ip -6 neigh add proxy {addr} dev {DEVICE}')
+
+    def neighbours(self) -> None:
+        shown = self.sh(f'ip -6 neigh show dev {DEVICE}').splitlines()
+        self.note('neigh', '\n'.join(sorted(' '.join(one.split()) for one in shown)))
+
     def addresses(self) -> None:
         shown = self.sh(f'ip -6 addr show dev {DEVICE}').splitlines()
         self.note('addr', '\n'.join(one.strip() for one in shown if 'inet6' in one))
@@ -253,7 +277,7 @@ class Linnet(Side):
 
     def add(self, addr: str, plen: int = 64, options: str = '') -> None:
         words = options.split()
-        flags = 2 if 'nodad' in words else 0
+        flags = (2 if 'nodad' in words else 0) | (0x200 if 'noprefixroute' in words else 0)
         lft = {words[i]: int(words[i + 1]) for i in range(len(words) - 1) if words[i].endswith('_lft')}
         forever = 0xFFFFFFFF
         assert inet6_addr_add(self.bench.dev, in6_pton(addr), plen, flags, lft.get('valid_lft', forever),
@@ -261,6 +285,21 @@ class Linnet(Side):
 
     def delete(self, addr: str, plen: int = 64) -> None:
         assert inet6_addr_del(self.bench.dev, in6_pton(addr), plen) == 0
+
+    def carrier(self, on: bool) -> None:
+        if on:
+            netif_carrier_on(self.bench.dev)
+        else:
+            netif_carrier_off(self.bench.dev)
+
+    def proxy(self, addr: str) -> None:
+        assert pneigh_add(self.bench.dev, in6_pton(addr)) == 0
+
+    def neighbours(self) -> None:
+        tbl = self.bench.net.ipv6.nd_tbl
+        assert tbl is not None
+        lines = [one.replace(f' dev {DEVICE}', '') for one in neigh_dump(tbl).splitlines() if f' dev {DEVICE}' in one]
+        self.note('neigh', '\n'.join(sorted(' '.join(one.split()) for one in lines)))
 
     def addresses(self) -> None:
         text = inet6_dump(self.bench.net, self.bench.dev)

@@ -88,7 +88,7 @@ from linnet.net.ipv6.ip6_forward import ip6_forward_init
 from linnet.net.ipv6.ip6_input import ip6_input_init, ipv6_packet_init
 from linnet.net.ipv6.ip6_offload import ipv6_offload_init
 from linnet.net.ipv6.ip6_output import ip6_output_init
-from linnet.net.ipv6.ndisc import ndisc_init
+from linnet.net.ipv6.ndisc import ndisc_init, ndisc_late_init
 from linnet.net.ipv6.reassembly import ipv6_frag_init
 from linnet.net.ipv6.route import ip6_route_init
 from linnet.net.ipv6.sysctl_net_ipv6 import ipv6_sysctl_init
@@ -408,5 +408,6 @@ def inet6_init(net: Net) -> None:
     tcpv6_offload_init(net)
     ipv6_packet_init(net)
     addrconf_init(net)
+    ndisc_late_init(net)
     ipv6_sysctl_init(net)
     net.net_families[AF_INET6] = Inet6FamilyOps()

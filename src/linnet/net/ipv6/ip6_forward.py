@@ -17,8 +17,11 @@ from linnet.include.linux.icmpv6 import (
     ICMPV6_NOT_NEIGHBOUR,
     ICMPV6_PKT_TOOBIG,
     ICMPV6_TIME_EXCEED,
+    NDISC_REDIRECT,
+    NDISC_ROUTER_SOLICITATION,
 )
-from linnet.include.linux.ipv6 import IP6SKB_FORWARDED, IPV6_MIN_MTU, ipv6_decrease_hop_limit
+from linnet.include.linux.in6 import IPPROTO_ICMPV6
+from linnet.include.linux.ipv6 import IP6SKB_FORWARDED, IPV6_HLEN, IPV6_MIN_MTU, ipv6_decrease_hop_limit, ipv6_nexthdr
 from linnet.include.linux.netfilter import NF_INET_FORWARD, NFPROTO_IPV6, nf_hook
 from linnet.include.linux.skbuff import PACKET_HOST, SkBuff
 from linnet.include.net.dropreason import (
@@ -29,7 +32,7 @@ from linnet.include.net.dropreason import (
     SKB_DROP_REASON_PKT_TOO_BIG,
 )
 from linnet.include.net.dst import DstInput, dst_output_sk
-from linnet.include.net.ip6_fib import Rt6Info
+from linnet.include.net.ip6_fib import Rt6Info, rt6_nexthop
 from linnet.include.net.ipv6 import (
     IPV6_ADDR_ANY,
     IPV6_ADDR_LINKLOCAL,
@@ -49,7 +52,13 @@ from linnet.include.net.snmp import (
 from linnet.kernel.errno import EINVAL, EMSGSIZE, ETIMEDOUT
 from linnet.net.core.gso import skb_gso_network_seglen
 from linnet.net.core.skbuff import kfree_skb_reason
+from linnet.net.ipv4.inetpeer import inet_peer_xrlim_allow
+from linnet.net.ipv6.exthdrs_core import ipv6_skip_exthdr
+from linnet.net.ipv6.ip6_input import ip6_input
 from linnet.net.ipv6.ip6_output_local import ip6_dst_mtu_maybe_forward
+from linnet.net.ipv6.ndisc import pndisc_is_router
+from linnet.net.ipv6.ndisc_send import REDIRECT_INTERVAL, ndisc_redirect_peer, ndisc_send_redirect
+from linnet.net.ipv6.route_alloc import ip6_link_failure
 
 LINUX_FILE: Final = 'net/ipv6/ip6_output.c'
 
@@ -95,7 +104,15 @@ def ip6_forward(skb: SkBuff) -> i64:
         IP6_INC_STATS(net, IPSTATS_MIB_INHDRERRORS)
         kfree_skb_reason(skb, SKB_DROP_REASON_IP_TTL_EXPIRED)
         return -ETIMEDOUT
-    if rt.dev is not dev:
+    if net.ipv6.devconf_all.proxy_ndp != 0 and pndisc_is_router(skb.daddr6, dev) >= 0:
+        proxied = ip6_forward_proxy_check(skb)
+        if proxied > 0:
+            return ip6_input(skb)
+        if proxied < 0:
+            return _drop(net, skb, SKB_DROP_REASON_IP_INADDRERRORS, -EINVAL)
+    if rt.dev is dev:
+        ip6_forward_redirect(net, skb, rt)
+    else:
         kind = ipv6_addr_type(skb.saddr6)
         if kind == IPV6_ADDR_ANY or (kind & (IPV6_ADDR_MULTICAST | IPV6_ADDR_LOOPBACK)) != 0:
             return _drop(net, skb, SKB_DROP_REASON_IP_INADDRERRORS, -EINVAL)
@@ -119,6 +136,32 @@ def ip6_forward(skb: SkBuff) -> i64:
     if ret != 1:
         return ret
     return ip6_forward_finish(net, skb)
+
+
+def ip6_forward_proxy_check(skb: SkBuff) -> int:
+    """skb is for an address that this host answers for: 1 it is of neighbour discovery and so for this host, -1 it cannot go on
+    as the address is of the link alone (its sender is told), 0 it goes on.
+
+    Linux: net/ipv6/ip6_output.c.  RFC 4389, 4.1.
+    """
+    found = ipv6_skip_exthdr(skb.head, skb.network_header + IPV6_HLEN, ipv6_nexthdr(skb.head, skb.network_header))
+    if found.nexthdr == IPPROTO_ICMPV6 and 0 <= found.offset < len(skb.head):
+        kind = skb.head[found.offset]
+        if NDISC_ROUTER_SOLICITATION <= kind <= NDISC_REDIRECT:
+            return 1
+    if (ipv6_addr_type(skb.daddr6) & IPV6_ADDR_LINKLOCAL) != 0:
+        ip6_link_failure(skb)
+        return -1
+    return 0
+
+
+def ip6_forward_redirect(net: Net, skb: SkBuff, rt: Rt6Info) -> None:
+    """skb leaves where it came in: its sender could have sent it there itself, and is told so (once a second for a destination).
+
+    Linux: net/ipv6/ip6_output.c, ip6_forward.  RFC 4861, 8.2.
+    """
+    if inet_peer_xrlim_allow(net, ndisc_redirect_peer(net, skb.daddr6), REDIRECT_INTERVAL):
+        ndisc_send_redirect(skb, rt6_nexthop(rt, skb.daddr6))
 
 
 def _drop(net: Net, skb: SkBuff, reason: i64, err: i64) -> i64:

@@ -167,7 +167,13 @@ def ndisc_init(net: Net) -> None:
     neigh_table_init(tbl)
     net.ipv6.nd_tbl = tbl
     net.ipv6.router_prober = NdiscRouterProber()
-    net.netdev_chain.append(NdiscNetdevNotifier(tbl))
+
+
+def ndisc_late_init(net: Net) -> None:
+    """Listen for news of devices, behind addrconf.  Linux: net/ipv6/ndisc.c."""
+    tbl = net.ipv6.nd_tbl
+    if tbl is not None:
+        net.netdev_chain.append(NdiscNetdevNotifier(tbl))
 
 
 def ndisc_netdev_event(tbl: NeighTable, event: int, dev: NetDevice) -> None:

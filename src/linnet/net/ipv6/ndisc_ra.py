@@ -10,6 +10,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from linnet.include.linux.in6 import in6_prefix_mask
 from linnet.include.linux.ipv6 import IPV6_MIN_MTU
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.linux.unaligned import get_be16, get_be32
@@ -25,10 +26,21 @@ from linnet.include.net.if_inet6 import (
     IF_RA_OTHERCONF,
     IF_RA_RCVD,
     IF_RS_SENT,
+    INFINITY_LIFE_TIME,
     Inet6Dev,
     __in6_dev_get,
 )
-from linnet.include.net.ip6_fib import Fib6Info
+from linnet.include.net.ip6_fib import (
+    IP6_RT_PRIO_USER,
+    RTF_ADDRCONF,
+    RTF_DEFAULT,
+    RTF_GATEWAY,
+    RTF_ROUTEINFO,
+    RTF_UP,
+    Fib6Config,
+    Fib6Info,
+)
+from linnet.include.net.ip_fib import RTN_UNICAST
 from linnet.include.net.ipv6 import IPV6_ADDR_LINKLOCAL, ipv6_addr_type
 from linnet.include.net.neighbour import (
     NEIGH_UPDATE_F_ISROUTER,
@@ -44,9 +56,9 @@ from linnet.net.ipv6.addrconf_dad import ipv6_accept_ra
 from linnet.net.ipv6.addrconf_ifa import HZ
 from linnet.net.ipv6.addrconf_prefix import addrconf_prefix_rcv
 from linnet.net.ipv6.addrconf_saddr import ipv6_chk_addr
-from linnet.net.ipv6.ip6_fib import fib6_set_expires
+from linnet.net.ipv6.ip6_fib import fib6_clean_expires, fib6_leaf, fib6_set_expires
 from linnet.net.ipv6.ndisc_opts import RA_HLEN, ndisc_opt_addr_data, ndisc_parse_options
-from linnet.net.ipv6.route import ip6_del_rt, rt6_add_dflt_router, rt6_get_dflt_router, rt6_mtu_change
+from linnet.net.ipv6.route import RTPROT_RA, ip6_del_rt, ip6_route_add, rt6_add_dflt_router, rt6_get_dflt_router, rt6_mtu_change
 
 LINUX_FILE: Final = 'net/ipv6/ndisc.c'
 MSEC: Final = 1_000_000
@@ -93,6 +105,8 @@ def ndisc_router_discovery(skb: SkBuff) -> i64:
     ndisc_ra_neighbour(skb, lladdr)
     if not accepted:
         return SKB_CONSUMED
+    for option in opts.route_info:
+        ndisc_ra_route(idev, skb.saddr6, option)
     if idev.cnf.accept_ra_pinfo != 0:
         for pio in opts.prefix_info:
             addrconf_prefix_rcv(dev, pio, lladdr is not None)
@@ -168,6 +182,67 @@ def ndisc_ra_neighbour(skb: SkBuff, lladdr: bytes | None) -> None:
     if neigh is not None:
         neigh_update(neigh, lladdr, NUD_STALE, NEIGH_UPDATE_F_WEAK_OVERRIDE | NEIGH_UPDATE_F_OVERRIDE
                      | NEIGH_UPDATE_F_OVERRIDE_ISROUTER | NEIGH_UPDATE_F_ISROUTER)
+
+
+def ndisc_ra_route(idev: Inet6Dev, gateway: int, option: bytes) -> None:
+    """The sender is a router for one prefix (of a length that accept_ra_rt_info_*_plen let pass) for a time, 0: no longer.
+
+    Linux: net/ipv6/route.c, rt6_route_rcv.  RFC 4191, 2.3 and 3.1.
+    """
+    net = idev.dev.net
+    cnf = idev.cnf
+    plen = i64(option[2])
+    units = option[1]
+    if (plen > 128 or units > 3 or (plen > 64 and units < 3) or (plen > 0 and units < 2)
+            or plen < cnf.accept_ra_rt_info_min_plen or plen > cnf.accept_ra_rt_info_max_plen
+            or (plen == 0 and cnf.accept_ra_defrtr == 0)):
+        return
+    pref = i64((option[3] >> 3) & 3)
+    if pref == ICMPV6_ROUTER_PREF_INVALID:
+        return
+    lifetime = get_be32(option, 4)
+    prefix = int.from_bytes((option[8:] + bytes(16))[:16], 'big') & in6_prefix_mask(int(plen))
+    rt = rt6_get_dflt_router(net, gateway, idev.dev) if plen == 0 else rt6_get_route_info(idev, prefix, plen, gateway)
+    if rt is not None and lifetime == 0:
+        ip6_del_rt(net, rt)
+        rt = None
+    elif rt is None and lifetime != 0:
+        rt = rt6_add_route_info(idev, prefix, plen, gateway)
+    if rt is not None:
+        rt.pref = pref
+        if lifetime == INFINITY_LIFE_TIME:
+            fib6_clean_expires(rt)
+        else:
+            fib6_set_expires(net, rt, net.clock.jiffies() + lifetime * HZ)
+
+
+def rt6_get_route_info(idev: Inet6Dev, prefix: int, plen: i64, gateway: int) -> Fib6Info | None:
+    """The route that such an option made.  Linux: net/ipv6/route.c."""
+    table = idev.dev.net.ipv6.fib6_main_tbl
+    if table is None:
+        return None
+    for rt in fib6_leaf(table, prefix, int(plen)):
+        if (rt.fib6_nh.dev is idev.dev and rt.fib6_nh.gw == gateway
+                and (rt.fib6_flags & (RTF_ROUTEINFO | RTF_GATEWAY)) == RTF_ROUTEINFO | RTF_GATEWAY):
+            return rt
+    return None
+
+
+def rt6_add_route_info(idev: Inet6Dev, prefix: int, plen: i64, gateway: int) -> Fib6Info | None:
+    """Make it; a prefix of length 0 is a default router.  Linux: net/ipv6/route.c."""
+    cfg = Fib6Config()
+    cfg.fc_metric = IP6_RT_PRIO_USER
+    cfg.fc_ifindex = idev.dev.ifindex
+    cfg.fc_dst = prefix
+    cfg.fc_dst_len = plen
+    cfg.fc_flags = RTF_GATEWAY | RTF_ADDRCONF | RTF_ROUTEINFO | RTF_UP
+    cfg.fc_protocol = RTPROT_RA
+    cfg.fc_type = RTN_UNICAST
+    cfg.fc_gateway = gateway
+    if plen == 0:
+        cfg.fc_flags |= RTF_DEFAULT
+    ip6_route_add(idev.dev.net, cfg)
+    return rt6_get_route_info(idev, prefix, plen, gateway)
 
 
 def ndisc_ra_mtu(idev: Inet6Dev, rt: Fib6Info | None, mtu: i64) -> None:

@@ -25,7 +25,6 @@ from linnet.net.ipv6.addrconf import (
     addrconf_disable_ipv6,
     addrconf_forward_change,
 )
-from linnet.net.ipv6.route import rt6_mtu_change
 
 NSEC_PER_MSEC: Final = 1_000_000
 NSEC_PER_SEC: Final = 1_000_000_000
@@ -214,12 +213,10 @@ class CtlMtu6(CtlConf):
         return self.cnf.mtu6
 
     def put(self, value: i64) -> int:
-        """Routes over the device follow."""
+        """Routes that have no MTU of their own follow."""
         idev = self.idev
         if value < IPV6_MIN_MTU or (idev is not None and value > idev.dev.mtu):
             return -EINVAL
-        if idev is not None:
-            rt6_mtu_change(idev.dev, value)
         self.cnf.mtu6 = value
         return 0
 

@@ -319,6 +319,28 @@ def test_a_redirect_with_the_packet_it_is_about() -> None:
     assert way(bench, far) in ('::', far)
 
 
+def test_a_router_redirects_who_could_have_sent_it_there_itself() -> None:
+    bench = Bench6()
+    assert bench.add('2001:db8::5', flags=IFA_F_NODAD) == 0
+    bench.set('all.forwarding', 1)
+    bench.ns('2001:db8::5', '2001:db8::9')
+    bench.ns('2001:db8::5', '2001:db8::8', lladdr=OTHER_MAC, mac=OTHER_MAC)
+    bench.take()
+    for i in range(8):
+        bench.receive(bytes([128, 0, 0, 0, 0, 1, 0, i]) + bytes(1400), '2001:db8::9', '2001:db8::8', hop=64, dst_mac=MY_MAC)
+    told = bench.take(REDIRECT)
+    assert len(told) == 6  # a burst, then one a second
+    first = told[0]
+    assert (first.src, first.dst, first.target, first.hop, first.mac) == (MY_LL, '2001:db8::9', '2001:db8::8', 255, PEER_MAC)
+    assert first.body[24:40] == in6_bytes(in6_pton('2001:db8::8'))
+    assert first.body[40:48] == b'\x02\x01' + OTHER_MAC
+    assert first.body[48] == 4 and first.body[49] * 8 == len(first.body) - 48 and len(first.packet) == 1280
+    assert len(bench.take(128)) == 8 and bench.leaks() == {}
+    bench.run(1.1)
+    bench.receive(bytes([128, 0, 0, 0, 0, 1, 0, 9]), '2001:db8::9', '2001:db8::8', hop=64, dst_mac=MY_MAC)
+    assert len(bench.take(REDIRECT)) == 1
+
+
 def test_a_device_that_comes_up_is_announced_with_ndisc_notify() -> None:
     bench = Bench6(ndisc_notify=1, keep_addr_on_down=1)
     assert bench.add('2001:db8::5', flags=IFA_F_NODAD) == 0

@@ -146,6 +146,22 @@ def test_the_valid_lifetime_cannot_be_cut_below_two_hours() -> None:
     assert 'valid_lft forever preferred_lft forever' in inet6_dump(bench.net, bench.dev)
 
 
+def test_routes_that_a_router_tells_are_taken_of_the_lengths_that_are_let_pass() -> None:
+    option = bytes([24, 2, 32, 0x08]) + (100).to_bytes(4, 'big') + bytes.fromhex('20010db800000000')
+    bench = Bench6()
+    bench.ra(SLLA, option, lifetime=0)
+    assert not any('2001:db8::/32' in line for line in bench.routes())
+    bench.set('eth0.accept_ra_rt_info_max_plen', 32)
+    bench.ra(SLLA, option, lifetime=0)
+    route, = [line for line in bench.routes() if '2001:db8::/32' in line]
+    assert route == f'2001:db8::/32 via {PEER_LL} dev eth0 proto ra metric 1024 expires 100sec pref high'
+    bench.run(200)
+    assert not any('2001:db8::/32' in line for line in bench.routes())
+    bench.set('eth0.accept_ra_rt_info_min_plen', 33)
+    bench.ra(SLLA, option, lifetime=0)
+    assert not any('2001:db8::/32' in line for line in bench.routes())
+
+
 @pytest.mark.parametrize(('mtu', 'taken'), [(1279, 1500), (1280, 1280), (1500, 1500), (1501, 1500)])
 def test_the_mtu_is_taken_within_bounds(mtu: int, taken: int) -> None:
     bench = Bench6()
