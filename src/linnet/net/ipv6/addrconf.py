@@ -70,6 +70,11 @@ from linnet.net.ipv6.addrconf_ifa import (
     ipv6_del_addr,
     ipv6_ifa_notify,
 )
+from linnet.net.ipv6.addrconf_saddr import ipv6_chk_addr as ipv6_chk_addr
+from linnet.net.ipv6.addrconf_saddr import ipv6_dev_get_saddr as ipv6_dev_get_saddr
+from linnet.net.ipv6.addrconf_saddr import ipv6_get_ifaddr as ipv6_get_ifaddr
+from linnet.net.ipv6.addrconf_saddr import ipv6_get_lladdr as ipv6_get_lladdr
+from linnet.net.ipv6.addrconf_show import inet6_dump as inet6_dump
 from linnet.net.ipv6.anycast import addrconf_join_anycast, addrconf_leave_anycast
 from linnet.net.ipv6.mcast import ipv6_dev_mc_dec, ipv6_dev_mc_inc, ipv6_mc_up
 from linnet.net.ipv6.route import addrconf_f6i_alloc, rt6_mtu_change, rt6_purge_dflt_routers, rt6_sync_down_dev, rt6_sync_up
