@@ -102,6 +102,7 @@ from linnet.net.ipv6.ip6_output_local import ip6_xmit
 from linnet.net.ipv6.ip6_output_lookup import ip6_dst_lookup_flow
 from linnet.net.ipv6.protocol import inet6_add_protocol
 from linnet.net.ipv6.syncookies import cookie_v6_check, cookie_v6_init_sequence
+from linnet.net.ipv6.tcp_ipv6_err import tcp_v6_err, tcp_v6_mtu_reduced
 from linnet.net.ipv6.tcp_ipv6_rcv import tcp_v6_do_rcv, tcp_v6_early_demux, tcp_v6_rcv
 from linnet.net.ipv6.tcp_ipv6_reply import (
     __tcp_v6_send_check,
@@ -454,6 +455,7 @@ class TcpIpv6AfOps(InetConnectionSockAfOps):
 
     def mtu_reduced(self, sk: Sock) -> None:
         """See tcp_v6_mtu_reduced."""
+        tcp_v6_mtu_reduced(sk)
 
     def md5_parse(self, sk: Sock, optname: int, optval: bytes) -> int:
         """See tcp_v6_parse_md5_keys."""
@@ -583,6 +585,10 @@ class Tcpv6Protocol(NetProtocol):
     def handler(self, skb: SkBuff) -> i64:
         """See tcp_v6_rcv."""
         return tcp_v6_rcv(skb)
+
+    def err_handler(self, skb: SkBuff, info: i64) -> int:
+        """See tcp_v6_err."""
+        return tcp_v6_err(skb, info)
 
     def early_demux(self, skb: SkBuff) -> None:
         """See tcp_v6_early_demux."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.hosts import Alone, fails
+from helpers.hosts import Alone, Pair, fails
 from helpers.tcp6_packets import checked, packet, receive, syn
 from helpers.tcp_caller import Caller
 from helpers.tcp_wire import HERE, HERE6, MS, SEC, THERE6, Peer, Wire
@@ -225,6 +225,15 @@ class TestConnect:
             with fails('EAFNOSUPPORT'):
                 call(prog.process, fd, Sockaddr(77))
 
+    def test_link_local_needs_its_device(self) -> None:
+        pair = Pair(v6=True)
+        fd_a, fd_b = pair.connected(to='fe80::ff:fe00:2%2')
+        assert pair.a.name(fd_a)[0] == 'fe80::ff:fe00:1%2'
+        assert pair.b.peer(fd_b)[0] == 'fe80::ff:fe00:1%2'
+        fd = pair.a.socket(family=AF_INET6)
+        with fails('EINVAL'):
+            pair.a.connect(fd, 'fe80::ff:fe00:2', 80)
+
     def test_the_any_address_is_this_machine(self) -> None:
         prog = Alone()
 
@@ -256,6 +265,27 @@ class TestConnect:
 
         assert prog.run(talk, until=SEC) == [b'echo']
 
+    def test_again_over_the_other_family(self) -> None:
+        pair = Pair(v6=True)
+        listener = pair.b.server(80, '::')
+        fd = pair.a.socket(family=AF_INET6)
+        seen = []
+        for to in ('::ffff:10.0.0.2', 'fd00::2', '::ffff:10.0.0.2'):
+            def client(to: str = to) -> None:
+                pair.a.connect(fd, to, 80)
+                pair.a.send(fd, b'x')
+                seen.append((pair.a.name(fd)[0], pair.a.getopt(fd, SOL_TCP, TCP_MAXSEG)))
+                s.sys_connect(pair.a.process, fd, Sockaddr(0))
+
+            def server() -> None:
+                new, peer, _ = pair.b.accept(listener)
+                seen.append((peer, pair.b.getopt(new, SOL_TCP, TCP_MAXSEG)))
+                pair.b.close(new)
+
+            pair.run(client, server, until=int(pair.world.clock.now) + SEC)
+        v4, v6 = ('::ffff:10.0.0.1', 1448), ('fd00::1', 1428)
+        assert seen == [v4, v4, v6, v6, v4, v4]
+
     def test_refused(self) -> None:
         prog = Alone()
         with fails('ECONNREFUSED'):
@@ -275,6 +305,29 @@ class TestConnect:
 
 
 class TestAccept:
+    def test_both_families_come_to_one_listener(self) -> None:
+        pair = Pair(v6=True)
+        listener = pair.b.server(80, '::')
+        peers = []
+
+        def client() -> None:
+            for to in ('10.0.0.2', 'fd00::2', '::ffff:10.0.0.2'):
+                fd = pair.a.client(to, 80)
+                pair.a.sendall(fd, bytes(100_000))
+                pair.a.close(fd)
+
+        def server() -> None:
+            for _ in range(3):
+                fd, peer, _ = pair.b.accept(listener)
+                peers.append((peer, pair.b.name(fd)[0], len(pair.b.recvall(fd))))
+                pair.b.close(fd)
+
+        pair.run(client, server)
+        pair.b.close(listener)
+        assert peers == [('::ffff:10.0.0.1', '::ffff:10.0.0.2', 100_000), ('fd00::1', 'fd00::2', 100_000),
+                         ('::ffff:10.0.0.1', '::ffff:10.0.0.2', 100_000)]
+        assert not {name for name in pair.leftovers() if name.startswith(('TCP', 'tw_', 'request', 'skb'))}
+
     def test_the_more_specific_listener_wins(self) -> None:
         wire = Wire(v6=True)
         fd = wire.prog.socket(family=AF_INET6)
