@@ -2,60 +2,22 @@
 """TCP_MD5SIG: RFC 2385 between two hosts that agree, and against peers that do not."""
 from __future__ import annotations
 
-import hashlib
-import struct
 from collections.abc import Callable
 
 import pytest
 
 from helpers.hosts import Pair, Prog, fails
-from helpers.tcp_caller import Caller
-from helpers.tcp_wire import THERE, Segment, Wire
-from linnet.include.linux.inet import in_aton
+from helpers.tcp_md5 import KEY, Signing, digest, md5sig, set_key, signature, signed
+from helpers.tcp_wire import THERE, Wire
 from linnet.include.linux.netdevice import NetDevice, PacketType
 from linnet.include.linux.skbuff import SkBuff
-from linnet.include.linux.socket import AF_INET, AF_INET6, SOL_TCP
+from linnet.include.linux.socket import AF_INET6, SOL_TCP
 from linnet.include.net.tcp import TCP_MD5SIG, TCP_MD5SIG_EXT
 from linnet.net import socket as sys
 from linnet.net.core.dev import dev_add_pack
 from linnet.net.core.skbuff import consume_skb, skb_bytes
 
 SEC = 10**9
-KEY = b'a secret'
-
-
-def md5sig(addr: str, key: bytes, flags: int = 0, prefixlen: int = 0, family: int = AF_INET, ifindex: int = 0) -> bytes:
-    """struct tcp_md5sig."""
-    address = struct.pack('<H', family) + b'\0\0' + in_aton(addr).to_bytes(4, 'big')
-    return address.ljust(128, b'\0') + struct.pack('<BBHi', flags, prefixlen, len(key), ifindex) + key.ljust(80, b'\0')
-
-
-def set_key(prog: Prog, fd: int, addr: str, key: bytes = KEY, **options: int) -> None:
-    """setsockopt(TCP_MD5SIG), or TCP_MD5SIG_EXT with options."""
-    sys.sys_setsockopt(prog.process, fd, SOL_TCP, TCP_MD5SIG_EXT if options else TCP_MD5SIG, md5sig(addr, key, **options))
-
-
-def digest(packet: bytes, key: bytes) -> bytes:
-    """What RFC 2385, 2.0 says, from the bytes on the wire."""
-    tcp = packet[20:]
-    doff = (tcp[12] >> 4) * 4
-    text = packet[12:20] + b'\0\6' + len(tcp).to_bytes(2, 'big')
-    text += tcp[:16] + b'\0\0' + tcp[18:20]
-    return hashlib.md5(text + tcp[doff:] + key).digest()
-
-
-def signature(packet: bytes) -> bytes | None:
-    """The digest that a packet carries."""
-    options = packet[40:20 + (packet[32] >> 4) * 4]
-    while options and options[0] != 0:
-        if options[0] == 1:
-            options = options[1:]
-            continue
-        if options[0] == 19:
-            assert options[1] == 18
-            return options[2:18]
-        options = options[options[1]:]
-    return None
 
 
 class Tap(PacketType):
@@ -207,42 +169,12 @@ def test_what_is_refused() -> None:
     refused('ENOENT', md5sig('10.0.0.2', b''), TCP_MD5SIG)
 
 
-class Signing(Caller):
-    """A caller by hand that signs, or forges."""
-
-    key: bytes | None = KEY
-
-    def send(self, flags: str, seq: int | None = None, ack: int | None = None, data: bytes = b'', window: int | None = None,
-             options: bytes = b'', urg: int = 0, tos: int = 0) -> None:
-        if self.key is None:
-            super().send(flags, seq, ack, data, window, options, urg, tos)
-            return
-        inject = self.wire.inject
-
-        def signed(packet: bytes) -> None:
-            at = packet.index(b'\1\1\x13\x12') + 4
-            assert self.key is not None
-            inject(packet[:at] + digest(packet, self.key) + packet[at + 16:])
-        self.wire.inject = signed  # type: ignore[method-assign]
-        try:
-            super().send(flags, seq, ack, data, window, options + b'\1\1\x13\x12' + bytes(16), urg, tos)
-        finally:
-            self.wire.inject = inject  # type: ignore[method-assign]
-
-
 def called() -> tuple[Wire, Signing, int]:
     """A host whose listener has a key, and who calls it."""
     wire = Wire()
     listener = wire.prog.server(80)
     set_key(wire.prog, listener, THERE)
     return wire, Signing(wire, 80), listener
-
-
-def signed(segments: list[Segment], key: bytes = KEY) -> list[str]:
-    """The flags of segments that are all signed."""
-    for segment in segments:
-        assert signature(segment.packet) == digest(segment.packet, key)
-    return [segment.flags for segment in segments]
 
 
 def test_a_reset_is_signed_and_needs_a_signature() -> None:
