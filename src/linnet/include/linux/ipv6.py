@@ -69,6 +69,7 @@ class Ipv6Pinfo:
         self.rxopt: i64 = 0  # IPV6_RX_*: the control messages that the program asked for
         self.opt: Ipv6Txoptions | None = None  # extension headers put into each packet
         self.mc_list: list[Ipv6McSocklist] = []
+        self.rxpmtu: SkBuff | None = None  # a path MTU that IPV6_RECVPATHMTU is to be told of
         self.cork_fl6: Flowi6 = Flowi6()  # Linux: inet->cork.fl.u.ip6
         self.cork: object = None  # net/ipv6/ip6_output.py: the datagram under construction with MSG_MORE
 

@@ -110,7 +110,13 @@ def ipv6_mapped_v4(addr: int) -> i64:
 
 def ipv6_addr_needs_scope_id(type: i64) -> bool:
     """Is an address of this type told only together with a device?  Linux: include/net/ipv6.h, __ipv6_addr_needs_scope_id."""
-    return (type & IPV6_ADDR_LINKLOCAL) != 0
+    return (type & IPV6_ADDR_LINKLOCAL) != 0 or (type & (IPV6_ADDR_MULTICAST | IPV6_ADDR_LOOPBACK)) == (
+        IPV6_ADDR_MULTICAST | IPV6_ADDR_LOOPBACK)
+
+
+def ipv6_iface_scope_id(addr: int, iface: i64) -> i64:
+    """The zone to tell a program with an address: iface, or 0 where the address says enough.  Linux: include/net/ipv6.h."""
+    return iface if ipv6_addr_needs_scope_id(ipv6_addr_type(addr)) else 0
 
 
 def ipv6_prefix_equal(a: int, b: int, plen: int) -> bool:

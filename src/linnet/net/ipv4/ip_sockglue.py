@@ -14,6 +14,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from linnet.include.linux.icmp import SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_LOCAL, SO_EE_ORIGIN_TIMESTAMPING, SO_EE_ORIGIN_ZEROCOPY
+from linnet.include.linux.icmpv6 import SO_EE_ORIGIN_ICMP6
 from linnet.include.linux.in6 import IPV6_PKTINFO, in6_read
 from linnet.include.linux.inet import (
     IP_ADD_MEMBERSHIP,
@@ -148,7 +149,7 @@ def ip_local_error(sk: Sock, err: i64, daddr: i64, port: i64, info: i64) -> None
 
 
 def _is_icmp_err_skb(skb: SkBuff | None) -> bool:
-    return skb is not None and (skb.ack_seq >> 16) == SO_EE_ORIGIN_ICMP
+    return skb is not None and ((skb.ack_seq >> 16) == SO_EE_ORIGIN_ICMP or (skb.ack_seq >> 16) == SO_EE_ORIGIN_ICMP6)
 
 
 def sock_dequeue_err_skb(sk: Sock) -> SkBuff | None:

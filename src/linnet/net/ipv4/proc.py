@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from linnet.include.linux.socket import AF_INET
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.snmp import MIB_NAMES, TCP_MIB_CURRESTAB
 from linnet.include.net.sock import Sock
@@ -103,8 +104,8 @@ def tcp_inuse(net: Net) -> int:
 
 
 def table_len(table: dict[int, list[Sock]]) -> int:
-    """Sockets in a table of lists."""
-    return sum([len(socks) for socks in table.values()])
+    """Sockets of AF_INET in a table of lists."""
+    return sum([1 for socks in table.values() for sk in socks if sk.sk_family == AF_INET])
 
 
 def sockstat_seq_show(net: Net) -> str:

@@ -89,11 +89,14 @@ from linnet.net.ipv6.ip6_input import ip6_input_init, ipv6_packet_init
 from linnet.net.ipv6.ip6_offload import ipv6_offload_init
 from linnet.net.ipv6.ip6_output import ip6_output_init
 from linnet.net.ipv6.ndisc import ndisc_init, ndisc_late_init
+from linnet.net.ipv6.ping import pingv6_init
+from linnet.net.ipv6.raw import rawv6_init
 from linnet.net.ipv6.reassembly import ipv6_frag_init
 from linnet.net.ipv6.route import ip6_route_init
 from linnet.net.ipv6.sysctl_net_ipv6 import ipv6_sysctl_init
 from linnet.net.ipv6.tcp_ipv6 import tcpv6_init
 from linnet.net.ipv6.tcpv6_offload import tcpv6_offload_init
+from linnet.net.ipv6.udp import udpv6_init
 
 # -- socket() and close()
 
@@ -402,6 +405,9 @@ def inet6_init(net: Net) -> None:
     ip6_forward_init(net)
     ipv6_frag_init(net)
     ipv6_exthdrs_init(net)
+    udpv6_init(net)
+    rawv6_init(net)
+    pingv6_init(net)
     tcpv6_init(net)
     inetsw6_init(net)
     ipv6_offload_init(net)

@@ -214,9 +214,12 @@ def is_ineligible(skb: SkBuff) -> bool:
         return True
     if found.nexthdr != IPPROTO_ICMPV6 or (found.frag_off & ~7) != 0:
         return False
-    if found.offset >= len(skb.head):
-        return True
-    kind = i64(skb.head[found.offset])
+    first = skb.head[found.offset:found.offset + 1]
+    if len(first) == 0:
+        first = skb_copy_bits(skb, found.offset - skb.data, 1)  # a raw socket's message is not in head
+        if len(first) == 0:
+            return True
+    kind = i64(first[0])
     return (kind & ICMPV6_INFOMSG_MASK) == 0 or kind == NDISC_REDIRECT
 
 

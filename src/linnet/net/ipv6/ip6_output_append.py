@@ -41,6 +41,7 @@ from linnet.include.net.sock import Sock, sock_net
 from linnet.kernel.errno import EFAULT, EINVAL, EMSGSIZE, ENOBUFS
 from linnet.net.core.skbuff import kfree_skb, skb_copy_bits
 from linnet.net.ipv4.ip_output_append import ip_append_pieces, ip_gather_pieces, ip_tx_timestamp
+from linnet.net.ipv6.datagram import ipv6_local_error, ipv6_local_rxpmtu
 from linnet.net.ipv6.exthdrs import ipv6_dup_options, ipv6_first_hop, ipv6_push_frag_opts, ipv6_push_nfrag_opts
 from linnet.net.ipv6.exthdrs_core import FRAG_HDR_LEN
 from linnet.net.ipv6.ip6_output_local import (
@@ -105,7 +106,10 @@ def __ip6_append_data(sk: InetSock, fl6: Flowi6, queue: SkBuffHead, cork: Inet6C
     maxfrag = ((mtu - fragheaderlen) & ~7) - FRAG_HDR_LEN
     limit = (40 + IPV6_MAXPLEN if ip6_sk_ignore_df(inet6_sk(sk)) else mtu) - headersize
     total = cork.length + length  # of the transport: options are not counted in it
+    if total > mtu - headersize and cork.dontfrag:
+        ipv6_local_rxpmtu(sk, fl6, mtu - headersize + 40)
     if maxfrag <= 0 or headersize + transhdrlen > mtu or total > limit or (total > mtu - headersize and cork.dontfrag):
+        ipv6_local_error(sk, EMSGSIZE, fl6, mtu - headersize + 40)
         return -EMSGSIZE
     csummode: i64 = CHECKSUM_NONE
     if (transhdrlen != 0 and sk.sk_protocol == IPPROTO_UDP and headersize == 40 and length <= mtu - headersize

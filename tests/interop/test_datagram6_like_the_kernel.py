@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""UDP, raw and ping sockets over IPv6 do on the wire what this machine's kernel does: same scripts, same packets byte for byte.
+
+What programs see without a wire (names, errors of calls, both families on one socket) is in test_sockets6_like_the_kernel.py.
+"""
+from __future__ import annotations
+
+import os
+import random
+import struct
+
+import pytest
+
+from helpers.datagram6_duel import (
+    HERE,
+    STRANGER,
+    THERE,
+    Step,
+    checksum6,
+    differences,
+    icmp6,
+    in6,
+    ip6,
+    on_kernel,
+    on_linnet,
+    udp6,
+)
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.skipif(not os.access('/dev/net/tun', os.W_OK) or os.geteuid() != 0, reason='needs root and /dev/net/tun'),
+]
+
+UDP, RAW, IPV6, ICMPV6 = 2, 3, 41, 58
+UDP_COUNTERS = ('count', 'Udp6InDatagrams', 'Udp6NoPorts', 'Udp6InErrors', 'Udp6InCsumErrors',
+                'Udp6IgnoredMulti', 'Udp6OutDatagrams')
+ERRQUEUE, MORE = 0x2000, 0x8000
+ALL_NODES, GROUP = 'ff02::1', 'ff02::1234'
+
+
+def compare(script: list[Step], sysctls: dict[str, str] | None = None) -> None:
+    """Run on both; the notes must be equal."""
+    assert differences(script, on_kernel(script, sysctls), on_linnet(script, sysctls)) == []
+
+
+def packet(data: bytes) -> Step:
+    """The step that lets a packet in."""
+    return ('packet', data.hex())
+
+
+def server(name: str = 's', port: int = 5000) -> list[Step]:
+    """A bound UDP socket."""
+    return [('open', name, UDP, 0), ('bind', name, '::', port)]
+
+
+def reads(name: str = 's', times: int = 1) -> list[Step]:
+    """What the socket has."""
+    return [('poll', name), *[('recv', name, 70000)] * times]
+
+
+def test_datagrams_good_and_bad() -> None:
+    script = server()
+    datagrams = [
+        udp6(b'good'), udp6(b''), udp6(b'no checksum', check=0), udp6(b'wrong', check=0x1234), udp6(b'odd'),
+        udp6(b'longer than it is', length=100), udp6(b'shorter', length=7), udp6(b'length of nothing', length=0),
+        udp6(b'trailing', length=14, check=0x1234), udp6(b'nobody', dport=5001), udp6(b'from port 0', sport=0),
+        udp6(b'nobody, and wrong', dport=5001, check=0x1234), udp6(b'nobody, unchecked', dport=5001, check=0),
+        udp6(b'all nodes', dst=ALL_NODES), udp6(b'all nodes, nobody', dst=ALL_NODES, dport=5001),
+        udp6(b'all nodes, wrong', dst=ALL_NODES, check=0x1234), udp6(b'all nodes, unchecked', dst=ALL_NODES, check=0),
+        udp6(b'from a group', src=GROUP), udp6(b'from a group to nobody', src=GROUP, dport=5001),
+        udp6(b'from nowhere', src='::'), udp6(b'from nowhere to nobody', src='::', dport=5001),
+        udp6(b'a group that nobody is in', dst=GROUP), udp6(b'another host', dst=STRANGER),
+        udp6(b'mapped', src='::ffff:10.0.0.1', dport=5001), udp6(b'from loopback', src='::1'), udp6(b'to loopback', dst='::1'),
+        udp6(b'wrong, and short' * 4, check=9), udp6(b'wrong, not short ' * 4 + b'!', check=9), ip6(b'1234'), ip6(b''),
+        ip6(struct.pack('!HHHH', 7000, 5000, 9, 0) + b'xyz'),
+    ]
+    right = checksum6(THERE, HERE, 17, struct.pack('!HHHH', 7000, 5000, 12, 0) + b'trim')
+    datagrams.append(ip6(struct.pack('!HHHH', 7000, 5000, 12, right) + b'trimmed off'))
+    for datagram in datagrams:
+        script += [packet(datagram), *reads(), UDP_COUNTERS]
+    compare(script)
+
+
+def test_a_socket_that_takes_datagrams_without_checksum() -> None:
+    script = [*server(), ('setopt', 's', 17, 102, 1)]
+    for datagram in (udp6(b'no checksum', check=0), udp6(b'wrong', check=9), udp6(b'all', dst=ALL_NODES, check=0)):
+        script += [packet(datagram), *reads(), UDP_COUNTERS]
+    compare(script)
+
+
+def test_what_sends_look_like() -> None:
+    script = server()
+    for size in (0, 1, 7, 1452, 1453, 1454, 2900, 4000, 10001):
+        script.append(('sendto', 's', size, THERE, 7000))
+    for level, option, value in (
+        (IPV6, 16, 7), (IPV6, 67, 0xB9), (IPV6, 16, -1), (IPV6, 18, 9), (IPV6, 33, 1), (IPV6, 70, 0), (17, 101, 1), (17, 101, 0),
+        (IPV6, 24, 1300), (IPV6, 62, 1), (IPV6, 62, 0), (IPV6, 23, 2), (IPV6, 23, 3), (IPV6, 23, 0), (IPV6, 23, 4), (IPV6, 23, 5),
+    ):
+        script.append(('setopt', 's', level, option, value))
+        for size in (4, 1300, 1500, 3000):
+            script.append(('sendto', 's', size, THERE, 7000))
+        script.append(('sendto', 's', 5, GROUP, 7000))
+    for _ in range(3):
+        script.append(('sendto', 's', 500, THERE, 7000, MORE))
+    script += [('sendto', 's', 77, THERE, 7000), UDP_COUNTERS]
+    compare(script)
+
+
+@pytest.mark.parametrize('connected', [False, True])
+@pytest.mark.parametrize('asks', [0, 1])
+def test_errors_of_every_kind(connected: bool, asks: int) -> None:
+    script = [*server(), ('setopt', 's', IPV6, 25, asks)]
+    if connected:
+        script.append(('connect', 's', THERE, 7000))
+    head = struct.pack('!HHHH', 5000, 7000, 12, 0) + b'lost'
+    quoted = ip6(head[:6] + struct.pack('!H', checksum6(HERE, THERE, 17, head)) + b'lost', src=HERE, dst=THERE)
+    for type in (1, 2, 3, 4, 100):
+        for code in range(9 if type == 1 else 4):
+            rest = struct.pack('!I', 1400 if type == 2 else 6)
+            script.append(('sendto', 's', b'lost'.hex(), THERE, 7000))
+            script.append(packet(icmp6(type, code, rest + quoted, src=STRANGER)))
+            script += [('poll', 's'), ('recv', 's', 100), ('recvmsg', 's', 100, ERRQUEUE), ('getopt', 's', 1, 4)]
+    for body in (quoted[:40], quoted[:47], quoted[:48], quoted[:30], b''):
+        script.append(packet(icmp6(1, 4, bytes(4) + body, src=STRANGER)))
+        script += [('poll', 's'), ('recvmsg', 's', 100, ERRQUEUE), ('recv', 's', 100)]
+    other = ip6(struct.pack('!HHHH', 5001, 7000, 12, 0) + b'????', src=HERE, dst=THERE)
+    script.append(packet(icmp6(1, 4, bytes(4) + other)))
+    script += [*reads(), ('count', 'Icmp6InErrors', 'Icmp6InDestUnreachs', 'Icmp6InMsgs')]
+    compare(script)
+
+
+def test_the_path_mtu_is_believed() -> None:
+    script = [*server(), ('setopt', 's', IPV6, 25, 1), ('sendto', 's', 1452, THERE, 7000)]
+    quoted = ip6(struct.pack('!HHHH', 5000, 7000, 1460, 0) + bytes(500), src=HERE, dst=THERE, length=1460)
+    for mtu in (1400, 1280, 1450, 1000, 70000):
+        script.append(packet(icmp6(2, 0, struct.pack('!I', mtu) + quoted, src=STRANGER)))
+        script += [('recvmsg', 's', 20, ERRQUEUE), ('recv', 's', 10)]
+        script += [('sendto', 's', size, THERE, 7000) for size in (1220, 1232, 1240, 1352, 1400, 3000)]
+    for mode in (0, 2, 3):
+        script += [('setopt', 's', IPV6, 23, mode), ('sendto', 's', 1400, THERE, 7000), ('recvmsg', 's', 20, ERRQUEUE)]
+    script += [('connect', 's', THERE, 7000), ('getopt', 's', IPV6, 24)]
+    compare(script)
+
+
+def test_groups() -> None:
+    """Who gets a multicast: members, those who want all, those bound to the group, and senders themselves."""
+    mreq, other = ((in6(group) + struct.pack('i', 2)).hex() for group in (GROUP, 'ff02::5678'))
+    script: list[Step] = []
+    for name, host in (('member', '::'), ('all', '::'), ('none', '::'), ('bound', GROUP), ('unicast', HERE)):
+        script += [('open', name, UDP, 0), ('setopt', name, 1, 2, 1), ('bind', name, host, 5000)]
+    script += [('setopt', 'none', IPV6, 29, 0), ('setopt', 'bound', IPV6, 29, 0), ('open', 'r', RAW, 17)]
+    names = ('member', 'all', 'none', 'bound', 'unicast', 'r')
+
+    def everybody() -> list[Step]:
+        return [('recv', name, 100) for name in names]
+
+    join, leave = (20, mreq), (21, mreq)
+    for change in (('setopt', 'member', IPV6, *join), ('setopt', 'member', IPV6, *join), ('setopt', 'none', IPV6, 20, other),
+                   ('setopt', 'bound', IPV6, *join), ('setopt', 'none', IPV6, 29, 1), ('setopt', 'member', IPV6, *leave),
+                   ('setopt', 'member', IPV6, *leave), ('connect', 'all', THERE, 7000), ('setopt', 'bound', IPV6, *leave)):
+        script.append(change)
+        for group in (GROUP, 'ff02::5678', ALL_NODES):
+            script += [packet(udp6(b'hello', dst=group)), *everybody(), packet(udp6(b'other', 7001, dst=group)), *everybody()]
+        for option, value in ((17, 2), (19, 1), (18, 5), (19, 0)):
+            script += [('setopt', 'member', IPV6, option, value), ('sendto', 'member', 3, GROUP, 5000), *everybody()]
+    for value in (0, 1, 2, 3, 77, -1):
+        script += [('setopt', 'unicast', IPV6, 17, value), ('getopt', 'unicast', IPV6, 17)]
+        script.append(('sendto', 'unicast', 1, 'ff05::9', 9))
+    compare([*script, UDP_COUNTERS])
+
+
+def test_raw_sockets_on_the_wire() -> None:
+    script: list[Step] = [('open', 'r', RAW, 253), ('open', 'u', RAW, 17), ('open', 'i', RAW, ICMPV6)]
+    script += [('setopt', 'r', IPV6, option, 1) for option in (49, 51, 66)]
+    for incoming in (ip6(b'hello', 253), ip6(b'', 253), ip6(b'x', 253, hops=3, tclass=0x47), ip6(b'all', 253, dst=ALL_NODES),
+                     ip6(b'nobody', 254), udp6(b'nobody'), udp6(b'wrong', check=5)):
+        script += [packet(incoming), ('recvmsg', 'r', 100), ('recv', 'u', 100), ('recv', 'i', 100)]
+    script += [('setopt', 'r', IPV6, 7, 2), packet(ip6(b'unsummed', 253)), ('recv', 'r', 100)]
+    summed = b'ab\0\0efg'
+    summed = summed[:2] + struct.pack('!H', checksum6(THERE, HERE, 253, summed)) + summed[4:]
+    script += [packet(ip6(summed, 253)), ('recv', 'r', 100)]
+    script += [('sendto', 'r', size, THERE, 0) for size in (4, 5, 1460, 1461, 3001)]
+    script += [('sendto', 'i', struct.pack('!BBHHH', 128, 0, 0, 1, 2).hex(), THERE, 0)]
+    script += [packet(icmp6(129, 0, struct.pack('!HH', 1, 2))), ('recv', 'i', 100), packet(icmp6(129, 0, bytes(4), check=7)),
+               ('recv', 'i', 100), packet(icmp6(200, 9, b'unknown')), ('recv', 'i', 100), packet(icmp6(99, 9, b'unknown')),
+               ('recv', 'i', 100)]
+    script += [('setopt', 'r', IPV6, 36, 1)]
+    for data in (ip6(b'mine', 253, src=STRANGER, dst=THERE, hops=0), ip6(b'mine', 17, dst=THERE)):
+        script.append(('sendto', 'r', data.hex(), THERE, 0))
+    script += [('count', 'Ip6OutRequests', 'Icmp6OutMsgs', 'Ip6OutDiscards')]
+    compare(script)
+
+
+def test_ping_sockets_on_the_wire() -> None:
+    script: list[Step] = [('open', 'p', UDP, ICMPV6), ('bind', 'p', '::', 77), ('setopt', 'p', IPV6, 25, 1)]
+    request = struct.pack('!BBHHH', 128, 0, 0, 0, 1) + b'ping'
+    script += [('sendto', 'p', request.hex(), THERE, 0), ('sendto', 'p', (request + bytes(1500)).hex(), THERE, 0)]
+    for reply in (icmp6(129, 0, struct.pack('!HH', 77, 1) + b'ping'), icmp6(129, 0, struct.pack('!HH', 78, 1) + b'ping'),
+                  icmp6(129, 0, struct.pack('!HH', 77, 1), check=3), icmp6(129, 0, struct.pack('!H', 77)),
+                  icmp6(129, 5, struct.pack('!HH', 77, 1)), icmp6(129, 0, struct.pack('!HH', 77, 2), src=STRANGER)):
+        script += [packet(reply), *reads('p')]
+    whole = request[:4] + struct.pack('!H', 77) + request[6:]
+    whole = whole[:2] + struct.pack('!H', checksum6(HERE, THERE, 58, whole)) + whole[4:]
+    for type, code in ((1, 0), (1, 4), (2, 0), (3, 0), (4, 1)):
+        script.append(packet(icmp6(type, code, struct.pack('!I', 1300) + ip6(whole, 58, src=HERE, dst=THERE), src=STRANGER)))
+        script += [('poll', 'p'), ('recv', 'p', 100), ('recvmsg', 'p', 100, ERRQUEUE)]
+    compare(script, {'net.ipv4.ping_group_range': '0 100'})
+
+
+@pytest.mark.parametrize('seed', range(6))
+def test_by_chance(seed: int) -> None:
+    """Packets drawn by chance, mostly nearly right, to sockets of every kind."""
+    rng = random.Random(seed)
+    script = [*server(), *server('c', 5001), ('connect', 'c', THERE, 7001), ('open', 'r', RAW, 17), ('open', 'i', RAW, ICMPV6)]
+    script += [('setopt', name, IPV6, 25, rng.randrange(2)) for name in 'scri']
+    sent = ip6(struct.pack('!HHHH', 5000, 7000, 12, 0) + b'lost', src=HERE, dst=THERE)
+    for _ in range(60):
+        data = rng.randbytes(rng.choice((0, 1, 8, 33, 300)))
+        src = rng.choice((THERE, THERE, STRANGER))
+        dst = rng.choice((HERE, HERE, HERE, ALL_NODES))
+        kind = rng.randrange(4)
+        if kind < 2:
+            made = udp6(data, rng.choice((7000, 7001)), rng.choice((5000, 5001, 5002)), src, dst,
+                        rng.choice((-1, -1, -1, rng.randrange(400))), rng.choice((-1, -1, -1, 0, 77)))
+        elif kind == 2:
+            info = struct.pack('!I', rng.choice((0, 40, 1280, 1400)))
+            made = icmp6(rng.choice((1, 2, 3, 4)), rng.randrange(7), info + sent, src)
+        else:
+            made = ip6(data, rng.choice((17, 58, 59, 60, 0, 253)), src, dst)
+        if rng.randrange(8) == 0:
+            cut = rng.randrange(41, len(made) + 1) if len(made) > 40 else len(made)
+            made = made[:4] + struct.pack('!H', cut - 40) + made[6:cut]
+        script += [packet(made), *[('recv', name, 500) for name in 'scri'], *[('recvmsg', name, 99, ERRQUEUE) for name in 'scri']]
+        if rng.randrange(3) == 0:
+            script.append(('sendto', rng.choice('sc'), rng.randrange(2000), rng.choice((THERE, STRANGER)), 7000))
+    script.append(UDP_COUNTERS)
+    compare(script)
