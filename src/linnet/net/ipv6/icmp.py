@@ -104,7 +104,7 @@ UNREACH_ERR_CONVERT: Final = (
 def icmpv6_err_convert(type: i64, code: i64) -> i64:
     """The errno of an error; bit 16 is set where it is final.  Linux: net/ipv6/icmp.c, which gives the two separately."""
     if type == ICMPV6_DEST_UNREACH:
-        return i64(UNREACH_ERR_CONVERT[code]) if code < len(UNREACH_ERR_CONVERT) else EPROTO
+        return i64(UNREACH_ERR_CONVERT[code]) if code < len(UNREACH_ERR_CONVERT) else EPROTO | 1 << 16
     if type == ICMPV6_PKT_TOOBIG:
         return EMSGSIZE
     if type == ICMPV6_PARAMPROB:
@@ -113,7 +113,7 @@ def icmpv6_err_convert(type: i64, code: i64) -> i64:
 
 
 class Icmp6Control:
-    """What ICMPv6 keeps of a Net: the socket that its messages are sent by, and the peers it limits (by their /64)."""
+    """What ICMPv6 keeps of a Net: the socket that its messages are sent by, and the peers it limits."""
 
     def __init__(self, sk: RawSock) -> None:
         self.sk: RawSock = sk
@@ -185,11 +185,10 @@ def icmpv6_global_allow(net: Net, type: i64) -> bool:
 
 
 def icmpv6_xrlim_allow(net: Net, control: Icmp6Control, rt: Rt6Info, type: i64, daddr: int) -> bool:
-    """May this peer's subnet be sent one more message of this type?  Linux: net/ipv6/icmp.c."""
+    """May this peer be sent one more message of this type?  Linux: net/ipv6/icmp.c."""
     if icmpv6_mask_allow(net, type) or (rt.dev.flags & IFF_LOOPBACK) != 0:
         return True
-    key = daddr >> 64
-    peer = control.peers.get(key)
+    peer = control.peers.get(daddr)
     if peer is None:
         if len(control.peers) >= PEERS_MAX:
             for oldest in control.peers:
@@ -197,7 +196,7 @@ def icmpv6_xrlim_allow(net: Net, control: Icmp6Control, rt: Rt6Info, type: i64, 
                 break
         peer = InetPeer(0)
         peer.rate_last = net.clock.now - 60_000_000_000
-        control.peers[key] = peer
+        control.peers[daddr] = peer
     if inet_peer_xrlim_allow(net, peer, net.ipv6.sysctl_icmpv6_time):
         return True
     ICMP6_INC_STATS(net, ICMP6_MIB_RATELIMITHOST)

@@ -118,11 +118,14 @@ def ip6_make_flowlabel(net: Net, skb: SkBuff, flowlabel: i64, autolabel: bool, f
 
 
 def skb_get_hash_flowi6(net: Net, skb: SkBuff, fl6: Flowi6) -> i64:
-    """The packet's flow hash, of its flow where it has none yet.  Linux: include/linux/skbuff.h."""
+    """The packet's flow hash, of its flow where it has none yet; ICMPv6's type and code count as ports.
+
+    Linux: include/linux/skbuff.h.
+    """
     h = skb.hash
     if h == 0:
-        h = flow_hash(net.hash_mix, flow_fold6(fl6.saddr), flow_fold6(fl6.daddr), (fl6.fl6_sport << 16) | fl6.fl6_dport,
-                      fl6.flowi6_proto) | 1
+        ports = (fl6.fl6_sport << 16) | fl6.fl6_dport | (fl6.fl6_icmp_type << 24) | (fl6.fl6_icmp_code << 16)
+        h = flow_hash(net.hash_mix, flow_fold6(fl6.saddr), flow_fold6(fl6.daddr), ports, fl6.flowi6_proto) | 1
         skb.hash = h
     return h
 
