@@ -180,11 +180,21 @@ class CtlString(CtlTable):
         return 0
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
+class CtlDir:
+    """A directory whose entries are made when one of them is asked for: most hosts never do."""
+
+    def fill(self) -> None:
+        """Register them."""
+        raise AssertionError('a directory knows its entries')
+
+
 class SysctlRegistry:
     """The entries of one host by full name."""
 
     def __init__(self) -> None:
         self.entries: dict[str, CtlTable] = {}
+        self.later: dict[str, CtlDir] = {}  # 'net.ipv6.' -> directories that are not filled yet
 
     def register(self, name: str, entry: CtlTable) -> int:
         """Add an entry; -EEXIST if the name is taken."""
@@ -193,6 +203,21 @@ class SysctlRegistry:
         entry.name = name
         self.entries[name] = entry
         return 0
+
+    def register_later(self, name: str, directory: CtlDir) -> None:
+        """Let a directory ('net.ipv6') be filled when it is needed."""
+        self.later[name + '.'] = directory
+
+    def is_filled(self, name: str) -> bool:
+        """Has that directory been filled (or is it none that is filled later)?"""
+        return name + '.' not in self.later
+
+    def _fill(self, name: str) -> bool:
+        """Fill the directories that `name` may be in: were there any?"""
+        found = [start for start in self.later if name.startswith(start)]
+        for start in found:
+            self.later.pop(start).fill()
+        return len(found) != 0
 
     def unregister(self, name: str) -> int:
         """Remove an entry; -ENOENT if there is none."""
@@ -208,7 +233,10 @@ class SysctlRegistry:
         """The entry called `name`; slashes do for dots, as sysctl(8) takes them."""
         entry = self.entries.get(name)
         if entry is None and '/' in name:
-            entry = self.entries.get(name.replace('.', '\0').replace('/', '.').replace('\0', '/'))
+            name = name.replace('.', '\0').replace('/', '.').replace('\0', '/')
+            entry = self.entries.get(name)
+        if entry is None and self.later and self._fill(name):
+            entry = self.entries.get(name)
         return entry
 
     def get(self, name: str) -> str:
@@ -229,4 +257,6 @@ class SysctlRegistry:
 
     def names(self) -> list[str]:
         """All names, sorted."""
+        while self.later:
+            self._fill(next(iter(self.later)))
         return sorted(self.entries)

@@ -2,10 +2,12 @@
 """Sysctl entries: text in, text out, ranges, what is refused."""
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from linnet.kernel.errno import EEXIST, EINVAL, ENOENT, EPERM
-from linnet.kernel.sysctl import CtlBool, CtlInt, CtlScaled, CtlString, CtlTable, CtlVector, SysctlRegistry, parse_int
+from linnet.kernel.sysctl import CtlBool, CtlDir, CtlInt, CtlScaled, CtlString, CtlTable, CtlVector, SysctlRegistry, parse_int
 
 
 class Ipv4:
@@ -96,3 +98,29 @@ def test_a_bare_entry_refuses() -> None:
 def test_numbers() -> None:
     texts = ['0', '-7', '+7', '017', '0x1F', '1_0', '', '-', '09', '٣', '1.5']
     assert [parse_int(x) for x in texts] == [0, -7, 7, 15, 31, None, None, None, None, None, None]
+
+
+class Later(CtlDir):
+    def __init__(self, registry: SysctlRegistry, obj: Ipv4) -> None:
+        self.registry = registry
+        self.obj = obj
+        self.filled = 0
+
+    def fill(self) -> None:
+        self.filled += 1
+        self.registry.register('net.ipv6.sack', CtlInt(self.obj, 'sack'))
+
+
+@pytest.mark.parametrize('ask', [
+    lambda r: r.get('net.ipv6.sack'), lambda r: r.set('net.ipv6.sack', '0'), lambda r: r.find('net/ipv6/sack'),
+    lambda r: r.set('net.ipv6.other', '0'), lambda r: r.names(),
+])
+def test_a_directory_is_filled_when_it_is_looked_into_and_once(ask: Callable[[SysctlRegistry], object]) -> None:
+    registry = SysctlRegistry()
+    later = Later(registry, Ipv4())
+    registry.register_later('net.ipv6', later)
+    assert registry.set('net.ipv4.sack', '0') == -ENOENT and registry.find('net.ipv66.sack') is None
+    assert later.filled == 0 and not registry.is_filled('net.ipv6')
+    ask(registry)
+    ask(registry)
+    assert later.filled == 1 and registry.is_filled('net.ipv6') and registry.names() == ['net.ipv6.sack']

@@ -17,7 +17,7 @@ from linnet.include.linux.notifier import NETDEV_UNREGISTER, NotifierBlock
 from linnet.include.net.if_inet6 import Inet6Dev, __in6_dev_get
 from linnet.include.net.net_namespace import Net
 from linnet.kernel.errno import EINVAL
-from linnet.kernel.sysctl import INT_MAX, INT_MIN, CtlInt, CtlScaled, CtlTable, parse_int
+from linnet.kernel.sysctl import INT_MAX, INT_MIN, CtlDir, CtlInt, CtlScaled, CtlTable, parse_int
 from linnet.net.ipv6.addrconf import (
     addrconf_addr_gen_mode,
     addrconf_dev_forwarding,
@@ -26,6 +26,7 @@ from linnet.net.ipv6.addrconf import (
     addrconf_forward_change,
 )
 
+DIRECTORY: Final = 'net.ipv6'
 NSEC_PER_MSEC: Final = 1_000_000
 NSEC_PER_SEC: Final = 1_000_000_000
 LONG_MAX: Final = (1 << 62)
@@ -282,14 +283,33 @@ class Sysctl6Notifier(NotifierBlock):
 
     def notifier_call(self, event: int, dev: NetDevice, addr: i64 = 0, prefixlen: i64 = 0) -> None:
         """See addrconf_sysctl_register."""
+        if not dev.net.sysctl.is_filled(DIRECTORY):
+            return
         if event == NETDEV_UNREGISTER:
             addrconf_sysctl_unregister(dev)
         else:
             addrconf_sysctl_register(dev)
 
 
+class Ipv6Directory(CtlDir):
+    """net.ipv6: made when it is looked into."""
+
+    def __init__(self, net: Net) -> None:
+        self.net: Net = net
+
+    def fill(self) -> None:
+        """See ipv6_sysctl_fill."""
+        ipv6_sysctl_fill(self.net)
+
+
 def ipv6_sysctl_init(net: Net) -> None:
     """Publish them all; after the tables they are bound to were made.  Linux: net/ipv6/sysctl_net_ipv6.c."""
+    net.sysctl.register_later(DIRECTORY, Ipv6Directory(net))
+    net.netdev_chain.append(Sysctl6Notifier())
+
+
+def ipv6_sysctl_fill(net: Net) -> None:
+    """The entries themselves."""
     ipv6 = net.ipv6
     registry = net.sysctl
     for name, attr, low, high in INTS:
@@ -304,4 +324,3 @@ def ipv6_sysctl_init(net: Net) -> None:
         registry.register('net.ipv6.neigh.default.gc_interval', CtlTime6(tbl, 'gc_interval', NSEC_PER_SEC))
     for dev in net.dev_base:
         addrconf_sysctl_register(dev)
-    net.netdev_chain.append(Sysctl6Notifier())
