@@ -445,12 +445,117 @@ def a_router_redirects(s: Side) -> None:
         s.run(0.05)
 
 
-SCRIPTS = [the_carrier_goes_and_comes, states_of_neighbours, mtu_of_the_link, no_link_local_address_at_first,
+def addresses_before_the_device_is_up(s: Side) -> None:
+    quick(s)
+    s.set('conf.DEV.router_solicitations', 0)
+    s.add(GLOBAL)
+    s.add('2001:db8:1::6', options='nodad')
+    s.add('2001:db8::7')
+    s.run(0.2)
+    s.delete('2001:db8::7')
+    s.run(0.2)
+    state(s)
+    s.up()
+    s.run(0.7)
+    state(s)
+
+
+def two_routers(s: Side) -> None:
+    settle(s)
+    s.ra(PEER_LL, SLLA, flags=0x08)
+    s.ra('fe80::ff:fe00:cc', ndisc_fill_option(1, OTHER_MAC), flags=0x18, mac=OTHER_MAC)
+    s.run(0.2)
+    all_of(s)
+    s.set('conf.DEV.accept_ra_rtr_pref', 0)
+    s.ra(PEER_LL, SLLA, flags=0x08, hop=7)
+    s.run(0.1)
+    s.routes()
+    s.set('conf.DEV.ra_defrtr_metric', 77)
+    s.ra(PEER_LL, SLLA, flags=0x08)
+    s.run(0.1)
+    s.routes()
+
+
+def a_router_that_takes_advertisements(s: Side) -> None:
+    settle(s)
+    s.set('conf.all.forwarding', 1)
+    s.set('conf.DEV.accept_ra', 2)
+    s.run(0.2)
+    s.ra(PEER_LL, SLLA, prefix_option('2001:db8::'))
+    s.run(0.5)
+    all_of(s)
+    s.set('conf.DEV.forwarding', 0)
+    s.run(0.3)
+    all_of(s)
+
+
+def echo(number: int = 1) -> bytes:
+    """An echo request."""
+    return bytes([128, 0, 0, 0, 0, 1, 0, number]) + bytes(8)
+
+
+def an_unknown_neighbour_is_asked_for(s: Side) -> None:
+    settle(s)
+    s.icmp(echo(), 'fe80::99', MY_LL)
+    s.run(0.4)
+    s.neighbours()
+
+
+def answers_that_move_a_neighbour(s: Side) -> None:
+    settle(s)
+    s.icmp(echo(), 'fe80::99', MY_LL)
+    s.run(0.03)
+    for flags, mac in ((0x60, PEER_MAC), (0x00, OTHER_MAC), (0x20, OTHER_MAC)):
+        s.na('fe80::99', 'fe80::99', MY_LL, flags, ndisc_fill_option(2, mac))
+        s.run(0.1)
+        s.icmp(echo(flags), 'fe80::99', MY_LL)
+        s.run(0.1)
+
+
+def a_redirect_is_heeded(s: Side) -> None:
+    settle(s)
+    s.ra(PEER_LL, SLLA, prefix_option('2001:db8::'))
+    s.run(0.4)
+    far = '2001:db8:77::1'
+    s.icmp(echo(1), far, AUTO)
+    s.run(0.1)
+    other = 'fe80::cc'
+    for target, source, mac in ((other, 'fe80::dd', OTHER_MAC), (other, PEER_LL, OTHER_MAC), (far, other, PEER_MAC)):
+        s.icmp(bytes([137, 0, 0, 0, 0, 0, 0, 0]) + in6_bytes(in6_pton(target)) + in6_bytes(in6_pton(far))
+               + ndisc_fill_option(2, mac), source, AUTO)
+        s.run(0.1)
+        s.icmp(echo(2), far, AUTO)
+        s.run(0.2)
+
+
+def a_proxy(s: Side) -> None:
+    settle(s)
+    s.set('conf.DEV.proxy_ndp', 1)
+    s.set('neigh.DEV.proxy_delay', 5)
+    s.proxy('2001:db8:7::1')
+    s.run(0.3)
+    s.groups()
+    s.ns('2001:db8:7::1', PEER_LL, options=SLLA)
+    s.run(0.3)
+    s.set('conf.all.forwarding', 1)
+    s.run(0.3)
+    s.ns('2001:db8:7::1', PEER_LL, options=SLLA)
+    s.run(0.3)
+    s.ns('2001:db8:7::1', PEER_LL, '2001:db8:7::1', SLLA)
+    s.run(0.3)
+    s.ns('2001:db8:7::1', '::')
+    s.run(0.3)
+    s.neighbours()
+
+
+SCRIPTS = [addresses_before_the_device_is_up, two_routers, a_router_that_takes_advertisements,
+           an_unknown_neighbour_is_asked_for, answers_that_move_a_neighbour, a_redirect_is_heeded, a_proxy,
+           the_carrier_goes_and_comes, states_of_neighbours, mtu_of_the_link, no_link_local_address_at_first,
            addresses_of_bounded_life, many_addresses, solicitations_of_hosts, routes_of_routers, a_router_redirects, boot,
            dad_transmits_none_and_three, dad_meets_a_question, dad_meets_an_answer, dad_of_the_link_local_address_fails,
            dad_fails_with_accept_dad_2, optimistic, addresses_come_and_go, questions, an_advertisement, lifetimes, prefixes,
-           forwarding, down_and_up, down_and_up_with_addresses_kept, disable_ipv6, queries_of_version_2, a_querier_of_version_1,
-           notify, unreachability]
+           forwarding, down_and_up, down_and_up_with_addresses_kept, disable_ipv6, queries_of_version_2,
+           a_querier_of_version_1, notify, unreachability]
 
 
 def on_the_kernel(script: Callable[[Side], None], name: str) -> list[str]:

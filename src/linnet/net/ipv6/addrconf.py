@@ -213,12 +213,17 @@ def addrconf_up(dev: NetDevice, change: bool) -> None:
 
 
 def addrconf_permanent_addr(idev: Inet6Dev) -> None:
-    """With keep_addr_on_down: addresses that outlived the device's being down begin anew.  Linux: net/ipv6/addrconf.c."""
+    """The device is up: addresses that were given while it was down, or outlived that, get the routes that they lack.
+
+    Linux: net/ipv6/addrconf.c, with fixup_permanent_addr.
+    """
     for ifp in list(idev.addr_list):
-        if (ifp.flags & IFA_F_PERMANENT) != 0 and ifp.rt is None:
+        if (ifp.flags & IFA_F_PERMANENT) == 0:
+            continue
+        if ifp.rt is None:
             ifp.rt = addrconf_f6i_alloc(idev.dev.net, idev, ifp.addr, False)
-            if (ifp.flags & IFA_F_NOPREFIXROUTE) == 0:
-                addrconf_prefix_route(ifp.addr, ifp.prefix_len, ifp.rt_priority, idev.dev, 0, 0)
+        if (ifp.flags & IFA_F_NOPREFIXROUTE) == 0 and (ifp.addr >> 120) != 0xFF:
+            addrconf_prefix_route(ifp.addr, ifp.prefix_len, ifp.rt_priority, idev.dev, 0, 0)
 
 
 def addrconf_init_auto_addrs(dev: NetDevice) -> None:
