@@ -14,6 +14,7 @@ from helpers.route6 import Routes
 from linnet.include.linux.in6 import in6_bytes, in6_ntop, in6_pton
 from linnet.include.linux.skbuff import PACKET_HOST, SkBuff
 from linnet.include.net.dropreason import DROP_REASONS
+from linnet.include.net.if_inet6 import Ifmcaddr6
 from linnet.include.net.neighbour import NUD_PERMANENT, Neighbour, NeighTable
 from linnet.include.net.netns.ipv6 import Icmp6Sender
 from linnet.include.net.protocol import NetProtocol
@@ -129,18 +130,34 @@ class Bench6(Routes):
         assert self.net.ipv6.nd_tbl is not None
         assert neigh_add(self.net.ipv6.nd_tbl, in6_pton(address), self.devices[dev], YOU, NUD_PERMANENT) == 0
 
+    def join(self, group: str, dev: str = 'd0') -> None:
+        """Let the host be in a group."""
+        idev = self.devices[dev].ip6_ptr
+        assert idev is not None
+        mc = Ifmcaddr6(idev, in6_pton(group))
+        mc.mca_users = 1
+        idev.mc_list.append(mc)
+
     def give(self, *packets: bytes, dev: str = 'd0', pkt_type: int = PACKET_HOST, linear: int = 14 + 60) -> None:
         """Let packets in; all that follows at once has happened on return. linear: bytes of each in the head."""
+        self.inject(*(self.skb(packet, dev, pkt_type, linear) for packet in packets))
+
+    def skb(self, packet: bytes, dev: str = 'd0', pkt_type: int = PACKET_HOST, linear: int = 14 + 72) -> SkBuff:
+        """A packet as the driver of dev hands it up."""
+        skb = skb_from_bytes(self.world, ME + YOU + b'\x86\xdd' + packet, min(14 + len(packet), linear))
+        skb.dev = self.devices[dev]
+        skb.mac_header = 0
+        skb.data = 14
+        skb.len -= 14
+        skb.network_header = 14
+        skb.protocol = 0x86DD
+        skb.pkt_type = pkt_type
+        return skb
+
+    def inject(self, *skbs: SkBuff) -> None:
+        """Receive packets."""
         local_bh_disable(self.world.cpu)
-        for packet in packets:
-            skb = skb_from_bytes(self.world, ME + YOU + b'\x86\xdd' + packet, min(14 + len(packet), linear))
-            skb.dev = self.devices[dev]
-            skb.mac_header = 0
-            skb.data = 14
-            skb.len -= 14
-            skb.network_header = 14
-            skb.protocol = 0x86DD
-            skb.pkt_type = pkt_type
+        for skb in skbs:
             netif_rx(skb)
         local_bh_enable(self.world.cpu)
 

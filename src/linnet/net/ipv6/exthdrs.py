@@ -49,7 +49,6 @@ from linnet.net.core.skbuff import kfree_skb_reason, pskb_may_pull, pskb_trim
 from linnet.net.ipv6.exthdrs_core import ipv6_find_hdr, ipv6_optlen
 from linnet.net.ipv6.protocol import inet6_add_protocol
 
-IPV6_SRCRT_TYPE_2: Final = 2  # mobile IPv6 (RFC 6275, 6.4)
 IPV6_SRCRT_TYPE_3: Final = 3  # RPL (RFC 6554)
 IPV6_SRCRT_TYPE_4: Final = 4  # segment routing (RFC 8754)
 
@@ -221,8 +220,8 @@ def ipv6_destopt_rcv(net: Net, skb: SkBuff) -> i64:
 def ipv6_rthdr_rcv(net: Net, skb: SkBuff) -> i64:
     """A routing header: stepped over where it is used up, else refused. 1 or -1.  Linux: net/ipv6/exthdrs.c.
 
-    Type 0 is no more (RFC 5095); segment routing and RPL are off until a sysctl that is not here lets them, so their packets
-    are dropped without a word, as Linux does by default.
+    Type 0 is no more (RFC 5095), mobile IPv6's type 2 is not known. Segment routing and RPL are off until a sysctl that is not
+    here lets them, so their packets are dropped without a word, as Linux does by default.
     """
     extlen = _exthdr_pull(skb)
     if extlen < 0:
@@ -241,10 +240,6 @@ def ipv6_rthdr_rcv(net: Net, skb: SkBuff) -> i64:
     if i64(skb.head[th + 3]) != 0:
         IP6_INC_STATS(net, IPSTATS_MIB_INHDRERRORS)
         icmpv6_param_prob(net, skb, ICMPV6_HDR_FIELD, th + 2 - skb.network_header, SKB_DROP_REASON_IP_INHDR)
-        return -1
-    if kind == IPV6_SRCRT_TYPE_2:
-        IP6_INC_STATS(net, IPSTATS_MIB_INADDRERRORS)  # there is no mobile IPv6 here that could have processed it
-        kfree_skb_reason(skb, SKB_DROP_REASON_IP_INADDRERRORS)
         return -1
     skb.nhoff = th
     skb.transport_header += extlen

@@ -64,7 +64,7 @@ from linnet.include.net.sock import Sock
 from linnet.net.core.dev import dev_add_pack
 from linnet.net.core.skbuff import consume_skb, kfree_skb_reason, pskb_may_pull, pskb_trim, skb_clone, skb_orphan
 from linnet.net.ipv6.exthdrs import ipv6_parse_hopopts
-from linnet.net.ipv6.ip6_output import ip6_hears
+from linnet.net.ipv6.mcast import ipv6_chk_mcast_addr
 from linnet.net.ipv6.route import ip6_route_input
 
 
@@ -245,7 +245,7 @@ def ip6_mc_input(skb: SkBuff) -> i64:
     net = dev.net
     IP6_INC_STATS(net, IPSTATS_MIB_INMCASTPKTS)
     IP6_ADD_STATS(net, IPSTATS_MIB_INMCASTOCTETS, skb.len)
-    if ip6_hears(dev, skb.daddr6, skb.saddr6):
+    if ipv6_chk_mcast_addr(dev, skb.daddr6, skb.saddr6):
         return ip6_input(skb)
     kfree_skb_reason(skb, SKB_DROP_REASON_NOT_SPECIFIED)
     return 0
@@ -284,7 +284,7 @@ def ip6_protocol_deliver_rcu(net: Net, skb: SkBuff) -> None:
         if prot.final:
             have_final = True
             dev = skb.dev
-            if (ipv6_addr_is_multicast(skb.daddr6) and dev is not None and not ip6_hears(dev, skb.daddr6, skb.saddr6)
+            if (ipv6_addr_is_multicast(skb.daddr6) and dev is not None and not ipv6_chk_mcast_addr(dev, skb.daddr6, skb.saddr6)
                     and not ipv6_is_mld(skb, nexthdr)):
                 _discard(net, skb, SKB_DROP_REASON_IP_INADDRERRORS)
                 return

@@ -63,6 +63,7 @@ from linnet.net.ipv4.ip_output import dev_loopback_xmit
 from linnet.net.ipv6.exthdrs_core import FRAG_HDR_LEN, IP6_MF
 from linnet.net.ipv6.ip6_output_local import ip6_skb_dst_mtu, ipv6_pinfo
 from linnet.net.ipv6.ip6_output_local import ip6_xmit as ip6_xmit
+from linnet.net.ipv6.mcast import ipv6_chk_mcast_addr
 from linnet.net.ipv6.output_core import ip6_find_1stfragopt, ipv6_select_ident
 from linnet.net.ipv6.output_core import ip6_local_out as ip6_local_out
 
@@ -168,7 +169,7 @@ def ip6_finish_output2(net: Net, sk: Sock | None, skb: SkBuff) -> i64:
 
 def _ip6_mc_output(net: Net, sk: Sock | None, skb: SkBuff, dev: NetDevice, daddr: int) -> bool:
     """A multicast leaves, and comes back to this host's own listeners. False: skb goes no further, and is gone."""
-    if (dev.flags & IFF_LOOPBACK) == 0 and _loops(sk) and ip6_hears(dev, daddr, skb.saddr6):
+    if (dev.flags & IFF_LOOPBACK) == 0 and _loops(sk) and ipv6_chk_mcast_addr(dev, daddr, skb.saddr6):
         clone = skb_clone(skb)
         if nf_hook(NFPROTO_IPV6, NF_INET_POST_ROUTING, net, sk, clone, None, dev) == 1:
             dev_loopback_xmit(clone)
@@ -188,16 +189,6 @@ def _loops(sk: Sock | None) -> bool:
     """Does the sender want to hear its own multicasts?  Linux: net/core/sock.c, sk_mc_loop."""
     np = ipv6_pinfo(sk)
     return np is None or np.mc_loop
-
-
-def ip6_hears(dev: NetDevice, group: int, saddr: int) -> bool:
-    """Is this host in the group on dev?"""
-    idev = dev.ip6_ptr
-    if idev is not None:
-        for mc in idev.mc_list:
-            if mc.mca_addr == group:
-                return True
-    return False
 
 
 # -- fragments

@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 
 from helpers.ip6_wire import NONE, Bench6, ip6
-from linnet.include.linux.in6 import in6_pton
 from linnet.include.linux.netfilter import NF_ACCEPT, NF_DROP, NFPROTO_IPV6, NfHookOps, NfHookState
 from linnet.include.linux.skbuff import PACKET_BROADCAST, PACKET_MULTICAST, PACKET_OTHERHOST, SkBuff
-from linnet.include.net.if_inet6 import Ifmcaddr6
 from linnet.net.netfilter.core import nf_register_net_hook
 
 GOOD = ip6()
@@ -102,9 +100,7 @@ def test_unicast_in_a_frame_to_many_is_dropped_where_that_is_asked_for(kind: int
 
 def test_a_group_that_was_joined_is_heard() -> None:
     host = Bench6()
-    idev = host.devices['d0'].ip6_ptr
-    assert idev is not None
-    idev.mc_list.append(Ifmcaddr6(idev, in6_pton('ff02::99')))
+    host.join('ff02::99')
     host.give(ip6(dst='ff02::99'), pkt_type=PACKET_MULTICAST)
     assert host.got == [b'hello']
     assert (host.count('InMcastPkts'), host.count('InMcastOctets')) == (1, 45)
