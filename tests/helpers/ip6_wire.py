@@ -15,12 +15,12 @@ from linnet.include.linux.in6 import in6_bytes, in6_ntop, in6_pton
 from linnet.include.linux.skbuff import PACKET_HOST, SkBuff
 from linnet.include.net.dropreason import DROP_REASONS
 from linnet.include.net.if_inet6 import Ifmcaddr6
-from linnet.include.net.neighbour import NUD_PERMANENT, Neighbour, NeighTable
+from linnet.include.net.neighbour import NUD_PERMANENT
 from linnet.include.net.netns.ipv6 import Icmp6Sender
 from linnet.include.net.protocol import NetProtocol
 from linnet.kernel.softirq import local_bh_disable, local_bh_enable
 from linnet.net.core.dev import netif_rx
-from linnet.net.core.neighbour import neigh_add, neigh_table_init, neigh_timer_handler
+from linnet.net.core.neighbour import neigh_add
 from linnet.net.core.skbuff import consume_skb, skb_bytes, skb_from_bytes
 from linnet.net.ipv6.protocol import inet6_add_protocol
 
@@ -93,33 +93,16 @@ class Sink(NetProtocol):
         return 0
 
 
-class Known(NeighTable):
-    """A neighbour table of entries that are there, for hosts without neighbour discovery."""
-
-    def constructor(self, neigh: Neighbour) -> int:
-        neigh.output = self.output_connected
-        neigh.nud_state = NUD_PERMANENT
-        neigh.ha = YOU
-        return 0
-
-    def timer_handler(self, neigh: Neighbour) -> None:
-        neigh_timer_handler(neigh)
-
-
 class Bench6(Routes):
     """See the top."""
 
     def __init__(self, seed: int = 1) -> None:
         super().__init__(seed)
         net = self.net
-        if net.ipv6.nd_tbl is None:
-            net.ipv6.nd_tbl = Known(net, 'ndisc_cache')
-            net.ipv6.nd_tbl.key_len = 16
-            net.ipv6.nd_tbl.protocol = 0x86DD
-            neigh_table_init(net.ipv6.nd_tbl)
         self.neighbour(THERE, 'd0')
         self.neighbour(FAR, 'd1')
         self.told = Errors()
+        self.sender = net.ipv6.icmp6_sender  # ICMPv6's own
         net.ipv6.icmp6_sender = self.told
         self.sink = Sink()
         assert inet6_add_protocol(net, self.sink, PROTO) == 0

@@ -28,7 +28,7 @@ from linnet.include.net.dst import DstEntry
 from linnet.include.net.flow import Flowi6
 from linnet.include.net.inet_sock import InetSock
 from linnet.include.net.ip6_fib import Rt6Info
-from linnet.include.net.ipv6 import Inet6Cork, Ipcm6Cookie, Ipv6Txoptions, inet6_cork, inet6_sk, ipv6_addr_is_multicast
+from linnet.include.net.ipv6 import Inet6Cork, Ipcm6Cookie, inet6_cork, inet6_sk, ipv6_addr_is_multicast
 from linnet.include.net.snmp import (
     ICMP6_INC_STATS,
     ICMP6_MIB_OUTMSGS,
@@ -86,10 +86,6 @@ def ip6_setup_cork(sk: InetSock, fl6: Flowi6, cork: Inet6Cork, ipc6: Ipcm6Cookie
     return 0
 
 
-def _option_lengths(opt: Ipv6Txoptions | None) -> tuple[i64, i64]:
-    return (opt.opt_nflen, opt.opt_flen) if opt is not None else (0, 0)
-
-
 def __ip6_append_data(sk: InetSock, fl6: Flowi6, queue: SkBuffHead, cork: Inet6Cork, msg: Msghdr, length: i64, transhdrlen: i64,
                       flags: i64) -> int:
     """Add `length` bytes, transhdrlen of them room for the transport's header and the rest msg's, to the datagram on queue.
@@ -99,9 +95,13 @@ def __ip6_append_data(sk: InetSock, fl6: Flowi6, queue: SkBuffHead, cork: Inet6C
     rt = cork.dst
     assert rt is not None
     net = sock_net(sk)
-    nflen, flen = _option_lengths(cork.opt6)
+    fragheaderlen: i64 = 40
+    flen: i64 = 0
+    opt = cork.opt6
+    if opt is not None:
+        fragheaderlen += opt.opt_nflen
+        flen = opt.opt_flen
     mtu = cork.fragsize
-    fragheaderlen = 40 + nflen
     headersize = fragheaderlen + flen
     maxfrag = ((mtu - fragheaderlen) & ~7) - FRAG_HDR_LEN
     limit = (40 + IPV6_MAXPLEN if ip6_sk_ignore_df(inet6_sk(sk)) else mtu) - headersize

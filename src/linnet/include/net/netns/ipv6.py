@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from linnet.include.linux.ipv6 import Ipv6Devconf
 from linnet.kernel.random import Random
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from linnet.kernel.timer import TimerList
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Icmp6Sender:
     """icmpv6_send, for what lies below it (Linux registers it the same way: inet6_register_icmp_sender)."""
 
