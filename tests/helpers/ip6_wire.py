@@ -106,6 +106,11 @@ class Bench6(Routes):
         net.ipv6.icmp6_sender = self.told
         self.sink = Sink()
         assert inet6_add_protocol(net, self.sink, PROTO) == 0
+        self.pass_time(10_000)  # what a device says when it comes up is said
+        for port in self.cards.values():
+            port.sent = []
+        net.mib.ipv6[:] = [0] * len(net.mib.ipv6)
+        net.mib.drops.clear()
         self.before = self.live_packets()
 
     def neighbour(self, address: str, dev: str) -> None:
