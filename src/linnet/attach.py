@@ -83,15 +83,16 @@ def keep_memory() -> None:
 
 
 class CarrierWatch(NotifierBlock):
-    """Ends the run when the device loses its carrier: the kernel's interface was deleted."""
+    """Tells when the device loses its carrier: the kernel's interface was deleted."""
 
-    def __init__(self, dev: NetDevice) -> None:
+    def __init__(self, dev: NetDevice, gone: Callable[[], None]) -> None:
         self.dev = dev
+        self.gone = gone
 
     def notifier_call(self, event: int, dev: NetDevice, addr: int = 0, prefixlen: int = 0) -> None:
         """NETDEV_CHANGE tells of the carrier."""
         if event == NETDEV_CHANGE and dev is self.dev and not dev.carrier:
-            dev.net.world.sched.stop()
+            self.gone()
 
 
 class Attached:
@@ -141,7 +142,7 @@ class Attached:
         if error:
             raise OSError(-error, f'{self.dev.name} cannot have the address {in_ntoa(own)}/{bits}')
         self._default_route(gateway)
-        self.net.netdev_chain.append(CarrierWatch(self.dev))
+        self.net.netdev_chain.append(CarrierWatch(self.dev, self._gone))
 
     def _default_route(self, gateway: str) -> None:
         cfg = FibConfig()
@@ -185,6 +186,12 @@ class Attached:
         program = Program(self.runtime, self.net, 'python', sys.argv, 1)
         self.residence = Residence(self.runtime, program, self._leave_to_parent)
         return self.residence
+
+    def _gone(self) -> None:
+        if self.residence is not None:
+            self.residence.lose()
+        else:
+            self.world.sched.stop()
 
     def _leave_to_parent(self) -> None:
         with suppress(OSError):

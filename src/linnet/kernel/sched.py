@@ -17,7 +17,8 @@ would be a round of the loop for nothing.
 
 A task may also stand for a thread of the real machine (Task.gate): it is no greenlet, and the loop never runs it. Whoever
 is in the world, such a thread in its call or the loop in its rounds, holds the gate's lock; who waits, in schedule() or the
-loop in poll(2), lets go of it. So the stack needs no lock of its own, and a thread outside of a call stops nobody.
+loop in poll(2), lets go of it. So the stack needs no lock of its own, and a thread outside of a call stops nobody. Which
+thread is the loop changes: one that waits may as well lead() meanwhile.
 """
 from __future__ import annotations
 
@@ -150,6 +151,14 @@ class Gate:
     def park(self, task: Task) -> None:
         """In the thread of `task`: leave, sleep until unpark() (or a signal of the machine's), enter again."""
         return
+
+    def give_way(self, task: Task) -> None:
+        """In the thread of `task`: let others, and the loop, have what they have to do now."""
+        return
+
+    def leads(self) -> bool:
+        """Is who came to lead() still to do so?"""
+        return True
 
     def unpark(self, task: Task) -> None:
         """The thread of `task` is to go on, as soon as it gets the world."""
@@ -363,6 +372,18 @@ class Scheduler:
             self._asleep_until = 0
             self._wake()
 
+    def interrupt(self) -> None:
+        """stop(), from the handler of a signal, too: a loop that sleeps, or is just about to, wakes."""
+        self._stop = 1
+        self._wake()
+
+    def halt(self) -> None:
+        """stop(), in the gate: a loop that sleeps wakes."""
+        self._stop = 1
+        if self._asleep_until != 0:
+            self._asleep_until = 0
+            self._wake()
+
     def hold(self) -> None:
         """A thread of the real machine will call: run() waits for it instead of returning when nothing is left."""
         self._poller()
@@ -450,6 +471,25 @@ class Scheduler:
         os_select(reading, writing, [], float(timeout_ns) / 1e9)
 
     # -- the loop
+
+    def lead(self) -> None:
+        """Be the loop until stop(): for a thread that is in the gate and has to wait, or has nothing else to do."""
+        self._enter()
+        gate = self.gate
+        try:
+            if gate is not None and gate.leads():  # asked now that a stop() counts
+                self._loop(TIMER_NEVER)
+        finally:
+            self.cpu.bh_disable = 0
+            self._leave()
+
+    def round(self) -> None:
+        """In the gate, while nobody leads: what is due at this instant, without a wait."""
+        self._run_works()
+        if self.cpu.pending != 0:
+            do_softirq(self.cpu)
+        self._poll_fds(0)
+        self._expire(TIMER_NEVER)
 
     def stop(self) -> None:
         """Let run() return at the next occasion."""
@@ -682,7 +722,6 @@ def _switch_to_hub(sched: Scheduler, task: Task) -> None:
     gate = task.gate
     task._parked = True
     if gate is not None:
-        sched.kick()
         gate.park(task)
         task._parked = False
         task.state = TASK_RUNNING
@@ -722,11 +761,7 @@ def sched_yield(sched: Scheduler) -> None:
     task._woken = False
     gate = task.gate
     if gate is not None:
-        sched.kick()
-        sched.current = None
-        gate.leave()
-        gate.enter()
-        sched.current = task
+        gate.give_way(task)
         return
     sched._enqueue(task)
     _switch_to_hub(sched, task)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from linnet.program.signals import Handler, Signals
@@ -30,7 +31,7 @@ class Handlers:
         self.handlers: dict[int, Any] = {}  # signal -> what the program thinks is its handler
         self.calls = 0  # of the main thread that are under way
         self.deferred: list[tuple[int, Any]] = []
-        self.wake: Any = None  # a lock; released, it ends the main thread's wait
+        self.wake: Callable[[], None] = lambda: None  # ends the main thread's wait
         self.ended = 0  # the signal that ends the process
 
     def install(self) -> None:
@@ -62,11 +63,7 @@ class Handlers:
             self.handle(signum, frame)
             return
         self.deferred.append((signum, frame))
-        if self.wake.locked():
-            try:
-                self.wake.release()
-            except RuntimeError:
-                return  # it was woken this moment
+        self.wake()
 
     def run(self) -> None:
         """The main thread is at the border: what was deferred. What a handler raises is raised here."""

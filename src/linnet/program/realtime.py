@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole process is one program on a host in real time (`linnet exec`): its threads are the interpreter's own.
 
-The stack runs in a thread of its own. A thread of the program that makes a system call (calls.py) takes the world's lock, does
-the call itself, and lets go; where the call waits, the thread sleeps outside of the world until the loop, or another thread's
-call, wakes it (kernel/sched.py: Gate). So whatever else a thread does (compute, sleep, read a pipe or the terminal, wait for a
-process, call C code that blocks) stops neither the stack nor anybody. Only what has to do with sockets is replaced
-(patches.py: install_sockets); time, threads, locks, signals and processes are the machine's.
+A thread of the program that makes a system call (calls.py) takes the world's lock, does the call itself, and lets go
+(kernel/sched.py: Gate). Where the call waits, the first such thread becomes the loop and leads until what it waits for is there;
+others follow: they sleep outside of the world until they are woken, or are to lead. So a program with one thread never waits for
+another one to run. While no thread is in a call that waits, what is due is done in the calls that they make; where they make
+none, for they compute, sleep, read a pipe or are in C code that blocks, a thread of the stack's own stands in after TICK.
+
+Only what has to do with sockets is replaced (patches.py: install_sockets); time, threads, locks, signals and processes are the
+machine's.
 
 While the world's lock is held the collector of cycles is off: finalizers are the program's code, and may make calls. Nor do
 signal handlers run then (handlers.py).
 """
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import signal
@@ -27,8 +31,7 @@ from linnet.include.net.net_namespace import Net
 from linnet.include.net.sock import Sock
 from linnet.include.net.tcp import TcpSock
 from linnet.include.net.tcp_states import TCP_CLOSING, TCP_FIN_WAIT1, TCP_LAST_ACK
-from linnet.kernel.errno import ENETDOWN
-from linnet.kernel.sched import Gate, Scheduler, Task, Work
+from linnet.kernel.sched import TASK_RUNNING, Gate, Scheduler, Task
 from linnet.net.socket import sys_close
 from linnet.program import calls
 from linnet.program.handlers import Ended, Handlers
@@ -37,6 +40,9 @@ from linnet.program.runtime import Program, Runtime, real_get_ident, running
 T = TypeVar('T')
 GOING = (TCP_FIN_WAIT1, TCP_CLOSING, TCP_LAST_ACK)
 GRACE = 5.0  # s for closed connections to deliver what was sent: the kernel's outlive their process, these do not
+LOOK = 1_000_000  # ns; so often a call looks at the network, where nobody leads
+TICK = 0.002  # s
+CALM = 20  # ticks on end without another leader, after which the stand-in sleeps
 SWITCH_INTERVAL = 0.001  # s; the longest that a thread which computes keeps the interpreter from the stack
 FORKED = ('this process was forked from a program on Linnet and has no network stack: that lives in the parent. '
           'Start the child as a program of its own (linnet exec), or let the parent have the sockets')
@@ -46,34 +52,32 @@ def _nothing() -> None:
     """What the task of a real thread runs: the thread is there already."""
 
 
-class Call(Work):
-    """A function that the loop calls."""
-
-    def __init__(self, fn: Callable[[], None]) -> None:
-        self.fn = fn
-
-    def run(self) -> None:
-        """Now."""
-        self.fn()
-
-
 class RealGate(Gate):
-    """The world's lock, fair between the loop and the threads; each thread has a task while it is in a call."""
+    """The world's lock, fair to all; each thread has a task while it is in a call. What changes here changes under the lock."""
 
     def __init__(self, sched: Scheduler, handlers: Handlers) -> None:
         self.sched = sched
         self.handlers = handlers
-        self.down = False  # the loop has ended: a wait would be for ever
+        self.closed = False  # the process ends: who waits, waits for ever
         self.pid = os.getpid()
         self._world = allocate_lock()
         self._turn = allocate_lock()  # held while one waits for the world: who lets go of that does not get it back at once
         self._collect = True  # was the collector on?
-        self._loop = 0  # the loop's thread
         self._sleepers: dict[Task, Any] = {}
-        self._main_task = self._new_task()
-        handlers.wake = self._sleepers[self._main_task]
         self._idle: list[Task] = []  # tasks of no thread at the moment
-        self._main = threading.main_thread().ident
+        self._main_task = self._new_task()
+        self.main = threading.main_thread().ident or 0
+        handlers.wake = self.wake_main
+        self._leader: Task | None = None
+        self._followers: dict[Task, None] = {}  # asleep, the first one came first
+        self._changes = 0  # of the leader
+        self._calls = 0
+        self._looked = 0  # when somebody last did what was due (ns)
+        self._stand_in = self._new_task()
+        self._stand_in_thread = 0
+        self._ticking = True  # the stand-in looks every TICK whether anybody leads; else it sleeps until it is called
+        self._call_stand_in = allocate_lock()
+        self._call_stand_in.acquire()
 
     def _new_task(self) -> Task:
         task = Task(self.sched, 0, _nothing, 'thread', None)
@@ -99,28 +103,140 @@ class RealGate(Gate):
         self._world.release()
 
     def park(self, task: Task) -> None:
-        """Sleep outside of the world. A signal that a handler is for wakes the main thread, whose call then ends with EINTR."""
+        """Lead, or sleep outside of the world. A signal that a handler is for ends the main thread's wait with EINTR."""
         self.sched.current = None
-        self.leave()
-        self._sleepers[task].acquire()
-        self.enter()
+        while not self._may_go(task):
+            if self.closed:
+                self._sleep(task)
+            elif self._leader is None:
+                self._lead(task)
+            else:
+                self._follow(task)
         self.sched.current = task
         if task is self._main_task and self.handlers.deferred:
             task.pending_signals = 1
 
+    def give_way(self, task: Task) -> None:
+        """Others get their turn; where nobody leads, what is due is done here."""
+        self.sched.current = None
+        if self._leader is None:
+            self._round(task)
+        else:
+            self.sched.kick()
+            self.leave()
+            self.enter()
+        self.sched.current = task
+
     def unpark(self, task: Task) -> None:
-        """End its sleep."""
-        with suppress(RuntimeError):  # a signal came first
+        """End its wait."""
+        if task is self._leader:
+            self.sched.halt()
+        else:
+            self._wake(task)
+
+    def leads(self) -> bool:
+        """Is the leader still to lead?"""
+        leader = self._leader
+        return leader is not None and not self.closed and not self._may_go(leader)
+
+    # -- who leads
+
+    def _round(self, task: Task) -> None:
+        """Nobody leads, and the task is no reason to: what is due at this instant."""
+        self._leader = task
+        try:
+            self.sched.round()
+        finally:
+            self._leader = None
+            self._looked = int(self.sched.clock.now)
+        if self._followers:
+            self._pass_on()
+
+    def _may_go(self, task: Task) -> bool:
+        if task is self._stand_in:
+            return bool(self._followers)
+        return task.state == TASK_RUNNING or (task is self._main_task and bool(self.handlers.deferred))
+
+    def _lead(self, task: Task) -> None:
+        """Be the loop until the task may go, and call the next one."""
+        self._leader = task
+        try:
+            self.sched.lead()
+        finally:
+            self._leader = None
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Nobody leads: the first follower is to, or the stand-in before long."""
+        self._changes += 1
+        self._looked = int(self.sched.clock.now)
+        for task in self._followers:
+            self._wake(task)
+            return
+        if not self._ticking:
+            self._ticking = True
+            self._call_stand_in.release()
+
+    def _follow(self, task: Task) -> None:
+        """Sleep until woken, or until there is no leader. The stand-in gives way at once to a thread that has to wait anyway."""
+        self._followers[task] = None
+        if self._leader is self._stand_in:
+            self.sched.halt()
+        else:
+            self.sched.kick()
+        self._sleep(task)
+        del self._followers[task]
+        if self._leader is None and self._may_go(task):
+            self._pass_on()  # it was called to lead, and needs to no longer
+
+    def _sleep(self, task: Task) -> None:
+        self.leave()
+        self._sleepers[task].acquire()
+        self.enter()
+
+    def _wake(self, task: Task) -> None:
+        try:
             self._sleepers[task].release()
+        except RuntimeError:
+            return  # it is awake, or about to be
+
+    def wake_main(self) -> None:
+        """In a handler of a signal, in the main thread, which is in a call: its wait ends."""
+        if self._leader is self._main_task:
+            self.sched.interrupt()
+        else:
+            self._wake(self._main_task)
+
+    def stand_in(self) -> None:
+        """The body of the stack's own thread."""
+        self._stand_in_thread = real_get_ident()
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        seen, calls, calm = -1, 0, 0
+        while not self.closed:
+            self.enter()
+            if self._leader is None and self._calls == calls and not self.closed:
+                self._lead(self._stand_in)
+            calls = self._calls
+            if self._changes == seen and self._leader is not None:
+                calm += 1
+                self._ticking = calm < CALM
+            else:
+                seen, calm = self._changes, 0
+            ticking = self._ticking
+            self.leave()
+            if ticking:
+                time.sleep(TICK)
+            else:
+                self._call_stand_in.acquire()
 
     # -- calls
 
     def call(self, fn: Callable[..., T], *args: Any) -> T:
         """fn(*args) within the world, in the caller's thread."""
         ident = real_get_ident()
-        if self.down or ident == self._loop:
+        if self.closed or ident == self._stand_in_thread:
             return self._call_otherwise(fn, *args)
-        if ident != self._main:
+        if ident != self.main:
             return self._call(self._idle.pop() if self._idle else self._new_task(), fn, *args)
         handlers = self.handlers
         handlers.calls += 1
@@ -134,6 +250,9 @@ class RealGate(Gate):
     def _call(self, task: Task, fn: Callable[..., T], *args: Any) -> T:
         sched = self.sched
         self.enter()
+        self._calls += 1
+        if self._leader is None and sched.clock.now - self._looked > LOOK:
+            self._round(task)
         sched.current = task
         try:
             return fn(*args)
@@ -146,29 +265,29 @@ class RealGate(Gate):
                 self._idle.append(task)
 
     def _call_otherwise(self, fn: Callable[..., T], *args: Any) -> T:
-        """Where nobody could wait: in a forked child, after the loop's end, in a finalizer that came up in the loop's thread."""
+        """Where nobody could wait: in a forked child, after the end, in a finalizer that came up in the stack's own thread."""
         if os.getpid() != self.pid:
             if fn is sys_close:
                 return None  # type: ignore[return-value]  # the parent has it open
-            raise PermissionError(1, FORKED)
-        if self.down:
-            raise OSError(ENETDOWN, os.strerror(ENETDOWN))
+            raise PermissionError(errno.EPERM, FORKED)
+        if self.closed and real_get_ident() == self.main:
+            raise OSError(errno.ENETDOWN, os.strerror(errno.ENETDOWN))
+        while self.closed:
+            time.sleep(3600)  # a daemon thread, at the end of the process
         self.enter()
         try:
             return fn(*args)
         finally:
             self.leave()
 
-    def serve(self) -> None:
-        """The body of the loop's thread."""
-        self._loop = real_get_ident()
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        self.enter()
-        try:
-            self.sched.run()
-        finally:
-            self.down = True
-            self.leave()
+    def close(self) -> None:
+        """In the main thread: whoever leads is to stop, for good."""
+        self.closed = True
+        if self._ticking is False:
+            self._call_stand_in.release()
+        while self._leader is not None:
+            self.sched.interrupt()
+            time.sleep(TICK)
 
 
 def undelivered(net: Net) -> bool:
@@ -193,9 +312,8 @@ class Residence:
         self.sched = runtime.world.sched
         self.handlers = Handlers()
         self.gate = RealGate(self.sched, self.handlers)
-        self.lost = False  # the loop ended before close()
-        self._closing = False
-        self._thread = threading.Thread(target=self._serve, name='linnet', daemon=True)
+        self.lost = False  # the device went before close()
+        self._thread = threading.Thread(target=self.gate.stand_in, name='linnet', daemon=True)
         program.gate = self.gate
         calls.use_gates()
         program.signals = self.handlers.of(program.signals)
@@ -210,18 +328,16 @@ class Residence:
         os.register_at_fork(after_in_child=self._forked)
         self._thread.start()
 
-    def _serve(self) -> None:
-        try:
-            self.gate.serve()
-        finally:
-            if not self._closing:
-                self.lost = True
-                signal.pthread_kill(self.gate._main, signal.SIGTERM)  # type: ignore[arg-type]
+    def lose(self) -> None:
+        """In the loop: the device is gone. The program ends as by SIGTERM."""
+        if not self.gate.closed:
+            self.lost = True
+            signal.pthread_kill(self.gate.main, signal.SIGTERM)
 
     def _forked(self) -> None:
         """In a child: the descriptors of the stack are not its own."""
         running.program, running.forked = None, FORKED
-        self.gate.down = True
+        self.gate.closed = True
         self.handlers.forked()
         self.in_parent()
 
@@ -232,22 +348,21 @@ class Residence:
 
     def _say_goodbye(self) -> None:
         limit = time.monotonic() + GRACE
-        while not self.gate.down and self.gate.call(undelivered, self.program.net) and time.monotonic() < limit:
+        while self.gate.call(undelivered, self.program.net) and time.monotonic() < limit:
             time.sleep(0.005)
 
     def close(self) -> None:
-        """Close what the program left open, end the loop's thread."""
-        if self._closing:
+        """Close what the program left open, end the stack's thread."""
+        if self.gate.closed:
             return
-        self._closing = True
-        if not self.gate.down:
-            for fd in self.program.files.fds():
-                with suppress(OSError, Ended):
-                    self.gate.call(sys_close, self.program, fd)
+        for fd in self.program.files.fds():
+            with suppress(OSError, Ended):
+                self.gate.call(sys_close, self.program, fd)
+        if not self.lost:
             self._say_goodbye()
         self.program.exited = True
         running.program = None
-        self.sched.call_soon_threadsafe(Call(self.sched.stop))
+        self.gate.close()
         self._thread.join()
         self.sched.gate = None
         self.sched.unhold()

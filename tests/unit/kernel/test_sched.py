@@ -744,9 +744,17 @@ class Door(Gate):
 
     def park(self, task: Task) -> None:
         self.log.append('park')
+        task.sched.kick()
         task.sched.current = None
         self.world.release()
         self.sleeper.acquire()
+        self.world.acquire()
+        task.sched.current = task
+
+    def give_way(self, task: Task) -> None:
+        task.sched.current = None
+        task.sched.kick()
+        self.world.release()
         self.world.acquire()
         task.sched.current = task
 

@@ -20,6 +20,7 @@ from linnet.program import patches
 from linnet.program.descriptors import MachineFiles
 from linnet.program.handlers import Ended
 from linnet.program.realtime import Residence
+from linnet.kernel.sched import Work
 from linnet.program.runtime import FIRST_FD, Program, Runtime, current_program, current_task, inside
 
 real_get_ident = threading.get_ident
@@ -33,6 +34,10 @@ left = []
 home = Residence(runtime, program, lambda: left.append('device'))
 home.start()
 atexit.register(home.close)
+
+class Call(Work):
+    def __init__(self, fn): self.fn = fn
+    def run(self): self.fn()
 
 def pair():
     listener = socket.create_server(('127.0.0.1', 0))
@@ -195,22 +200,22 @@ def test_a_forked_child_leaves_the_stack_to_its_parent() -> None:
     ''') == ['7', "b'x' []"]
 
 
-def test_when_the_loop_ends_waits_end() -> None:
+def test_when_the_device_is_lost_the_program_ends_in_order() -> None:
     assert run('''
         one, two = pair()
-        from linnet.program.realtime import Call
-        threading.Timer(0.02, world.sched.call_soon_threadsafe, (Call(world.sched.stop),)).start()
+        threading.Timer(0.02, world.sched.call_soon_threadsafe, (Call(home.lose),)).start()
         try: two.recv(9)
         except Ended: print('ended', home.lost)
-        try: two.recv(9)
-        except OSError as exc: print(exc.strerror)
+        one.send(b'x')
+        print(two.recv(9))
         home.close()
-    ''') == ['ended True', 'Network is down']
+        try: one.send(b'x')
+        except OSError as exc: print(exc.strerror)
+    ''') == ['ended True', "b'x'", 'Network is down']
 
 
 def test_the_collector_is_off_in_the_stack_and_otherwise_as_the_program_wants_it() -> None:
     assert run('''
-        from linnet.program.realtime import Call
         one, two = pair()
         seen = []
         world.sched.call_soon_threadsafe(Call(lambda: seen.append(gc.isenabled())))
