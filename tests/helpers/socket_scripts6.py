@@ -419,7 +419,31 @@ def headers6(notes: Notes) -> None:
         each.close()
 
 
+# not: what Linnet has not (2292PKTOPTIONS, ROUTER_ALERT, anycast, FLOWLABEL_MGR, source filters), ip6tables' own, devices
+OPTIONS6 = tuple(n for n in range(1, 80) if n not in (6, 17, 22, 27, 28, 30, 32, 34, 35, 43, 44, 46, 47, 48, 64, 65, 68, 69))
+OPTION_VALUES6 = (
+    b'', b'\1', *(struct.pack('i', v) for v in (1, 0, -1, 2, 3, 5, 64, 255, 256, 1279, 1280, 70000)), bytes(8), bytes(20),
+    bytes(16) + struct.pack('i', 1), bytes(136), struct.pack('!I', 1),
+)
+
+
+def options6(port: int) -> Notes:
+    """Options of level SOL_IPV6, read and set with values and lengths that fit and that do not, on sockets of each type."""
+    notes = Notes()
+    for type, protocol in ((1, 0), (2, 0), (3, 253)):
+        for option in OPTIONS6:
+            for length in (1, 4, 32):
+                with socket.socket(socket.AF_INET6, type, protocol) as sock:
+                    notes.do(f'type {type} get {option} length {length}', sock.getsockopt, IPV6, option, length)
+            for value in OPTION_VALUES6:
+                what = f'type {type} set {option} {value.hex()}'
+                with socket.socket(socket.AF_INET6, type, protocol) as sock:
+                    notes.do(what, sock.setsockopt, IPV6, option, value)
+                    notes.do(what + ' then get', sock.getsockopt, IPV6, option, 32)
+    return notes
+
+
 SCRIPTS6: dict[str, Callable[[int], Notes]] = {
     script.__name__: script
-    for script in (datagrams6, binds6, dual_stack, who_gets_it, corking6, messages6, errors6, raw6)
+    for script in (datagrams6, binds6, dual_stack, who_gets_it, corking6, messages6, errors6, raw6, options6)
 }

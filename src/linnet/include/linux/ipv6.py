@@ -56,6 +56,7 @@ class Ipv6Pinfo:
         self.mc_loop: bool = True
         self.mc_all: bool = True
         self.recverr: bool = False
+        self.recverr_rfc4884: bool = False  # kept, and without consequence
         self.sndflow: bool = False  # IPV6_FLOWINFO_SEND
         self.repflow: bool = False
         self.pmtudisc: i64 = IPV6_PMTUDISC_WANT
@@ -92,6 +93,7 @@ IPV6_RX_DSTOPTS: Final = 1 << 5
 IPV6_RX_RTHDR: Final = 1 << 6
 IPV6_RX_PATHMTU: Final = 1 << 7
 IPV6_RX_ORIGDSTADDR: Final = 1 << 8
+IPV6_RX_FRAGSIZE: Final = 1 << 10
 IPV6_RX_O2292: Final = 1 << 9  # the older names (RFC 2292) of the first ones
 
 

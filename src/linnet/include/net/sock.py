@@ -362,6 +362,7 @@ class Sock:
         self.sk_ipv6only: bool = False
         self.sk_bound_dev_if: i64 = 0
         self.sk_prot: Proto = NO_PROTO
+        self.sk_prot_creator: Proto = NO_PROTO  # whose slab it is of; IPV6_ADDRFORM gives it another sk_prot
         self.sk_net: Net | None = None
         self.sk_hash: i64 = 0
         self.sk_refcnt: i64 = 1

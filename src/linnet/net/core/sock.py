@@ -165,6 +165,7 @@ def sk_prot_alloc(prot: Proto) -> Sock:
     """The bare object.  Linux: net/core/sock.c."""
     sk = kmem_cache_alloc(prot.slab)
     assert isinstance(sk, Sock)
+    sk.sk_prot_creator = prot
     return sk
 
 
@@ -314,7 +315,7 @@ def __sk_destruct(sk: Sock) -> None:
     sk.sk_dst_cache = None
     sk.sk_rx_dst = None
     sk_mem_reclaim_final(sk)
-    kmem_cache_free(sk.sk_prot.slab, sk)
+    kmem_cache_free(sk.sk_prot_creator.slab, sk)
 
 
 def __sk_free(sk: Sock) -> None:

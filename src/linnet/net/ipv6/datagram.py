@@ -33,6 +33,7 @@ from linnet.include.linux.in6 import (
     IPV6_PATHMTU,
     IPV6_PKTINFO,
     IPV6_RECVERR,
+    IPV6_RECVFRAGSIZE,
     IPV6_RTHDR,
     IPV6_RTHDRDSTOPTS,
     IPV6_TCLASS,
@@ -45,6 +46,7 @@ from linnet.include.linux.ipv6 import (
     IPV6_FLOWLABEL_MASK,
     IPV6_RX_DSTOPTS,
     IPV6_RX_FLOWINFO,
+    IPV6_RX_FRAGSIZE,
     IPV6_RX_HOPLIMIT,
     IPV6_RX_HOPOPTS,
     IPV6_RX_O2292,
@@ -367,6 +369,8 @@ def ip6_datagram_recv_specific_ctl(sk: Sock, msg: Msghdr, skb: SkBuff) -> None:
         recv_exthdr(put, skb, rxopt & IPV6_RX_HOPOPTS, IPPROTO_HOPOPTS, IPV6_2292HOPOPTS if old else IPV6_HOPOPTS)
         recv_exthdr(put, skb, rxopt & IPV6_RX_DSTOPTS, IPPROTO_DSTOPTS, IPV6_2292DSTOPTS if old else IPV6_DSTOPTS)
         recv_exthdr(put, skb, rxopt & IPV6_RX_RTHDR, IPPROTO_ROUTING, IPV6_2292RTHDR if old else IPV6_RTHDR)
+    if (rxopt & IPV6_RX_FRAGSIZE) != 0 and skb.frag_max_size != 0:
+        put.append(Cmsg(SOL_IPV6, IPV6_RECVFRAGSIZE, struct.pack('<i', int(skb.frag_max_size))))
     if (rxopt & IPV6_RX_ORIGDSTADDR) != 0:
         name = struct.pack('<H', AF_INET6) + struct.pack('!HI', int(skb.dport), 0) + in6_bytes(skb.daddr6)
         zone = int(ipv6_iface_scope_id(skb.daddr6, inet6_iif(skb)))

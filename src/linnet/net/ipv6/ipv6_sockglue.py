@@ -42,6 +42,8 @@ from linnet.include.linux.in6 import (
     IPV6_PMTUDISC_OMIT,
     IPV6_RECVDSTOPTS,
     IPV6_RECVERR,
+    IPV6_RECVERR_RFC4884,
+    IPV6_RECVFRAGSIZE,
     IPV6_RECVHOPLIMIT,
     IPV6_RECVHOPOPTS,
     IPV6_RECVPATHMTU,
@@ -64,6 +66,7 @@ from linnet.include.linux.ipv6 import (
     IPV6_MIN_MTU,
     IPV6_RX_DSTOPTS,
     IPV6_RX_FLOWINFO,
+    IPV6_RX_FRAGSIZE,
     IPV6_RX_HOPLIMIT,
     IPV6_RX_HOPOPTS,
     IPV6_RX_O2292,
@@ -115,6 +118,7 @@ RX_OPTIONS: Final = {
     IPV6_RECVPKTINFO: IPV6_RX_PKTINFO, IPV6_RECVHOPLIMIT: IPV6_RX_HOPLIMIT, IPV6_RECVTCLASS: IPV6_RX_TCLASS,
     IPV6_FLOWINFO: IPV6_RX_FLOWINFO, IPV6_RECVHOPOPTS: IPV6_RX_HOPOPTS, IPV6_RECVDSTOPTS: IPV6_RX_DSTOPTS,
     IPV6_RECVRTHDR: IPV6_RX_RTHDR, IPV6_RECVPATHMTU: IPV6_RX_PATHMTU, IPV6_ORIGDSTADDR: IPV6_RX_ORIGDSTADDR,
+    IPV6_RECVFRAGSIZE: IPV6_RX_FRAGSIZE,
 }
 RX_2292_OPTIONS: Final = {
     IPV6_2292PKTINFO: IPV6_RX_PKTINFO, IPV6_2292HOPLIMIT: IPV6_RX_HOPLIMIT, IPV6_2292HOPOPTS: IPV6_RX_HOPOPTS,
@@ -141,7 +145,7 @@ def do_ipv6_setsockopt(sk: InetSock, optname: int, optval: bytes) -> int:
     short = len(optval) < 4
     val: int = 0 if short else struct.unpack_from('<i', optval)[0]
     if optname in RX_OPTIONS or optname in RX_2292_OPTIONS:
-        if short:
+        if short and optname != IPV6_RECVFRAGSIZE:
             return -EINVAL
         return set_rx_option(np, optname, val != 0)
     if optname in STICKY_HEADERS:
@@ -153,7 +157,7 @@ def do_ipv6_setsockopt(sk: InetSock, optname: int, optval: bytes) -> int:
     if optname == IPV6_PKTINFO:
         return set_sticky_pktinfo(sk, np, optval)
     if optname in (IPV6_MULTICAST_LOOP, IPV6_MULTICAST_ALL, IPV6_MULTICAST_HOPS, IPV6_MULTICAST_IF, IPV6_UNICAST_IF):
-        return set_multicast_option(sk, np, optname, val, short)
+        return set_multicast_option(sk, np, optname, val, len(optval))
     return set_plain_option(sk, np, optname, val, short)
 
 
@@ -191,6 +195,10 @@ def set_plain_option(sk: InetSock, np: Ipv6Pinfo, optname: int, val: int, short:
         np.recverr = val != 0
         if val == 0:
             skb_queue_purge(sk.sk_error_queue)
+    elif optname == IPV6_RECVERR_RFC4884:
+        if short or val < 0 or val > 1:
+            return -EINVAL
+        np.recverr_rfc4884 = val == 1
     elif optname == IPV6_MTU_DISCOVER:
         if short or val < IPV6_PMTUDISC_DONT or val > IPV6_PMTUDISC_OMIT:
             return -EINVAL
@@ -300,11 +308,12 @@ def set_addrform(sk: InetSock, np: Ipv6Pinfo, val: int) -> int:
     return 0
 
 
-def set_multicast_option(sk: InetSock, np: Ipv6Pinfo, optname: int, val: int, short: bool) -> int:
-    """How groups are sent to, and by which device whatever has none."""
+def set_multicast_option(sk: InetSock, np: Ipv6Pinfo, optname: int, val: int, length: int) -> int:
+    """How groups are sent to, and by which device whatever has none; length: of the option's value."""
     stream = sk.sk_type == SOCK_STREAM
+    short = length < 4
     if optname == IPV6_UNICAST_IF:
-        if short:
+        if length != 4:
             return -EINVAL
         ifindex = int.from_bytes((val & 0xFFFFFFFF).to_bytes(4, 'little'), 'big')
         if ifindex == 0:
@@ -316,13 +325,15 @@ def set_multicast_option(sk: InetSock, np: Ipv6Pinfo, optname: int, val: int, sh
             return -EINVAL
         np.ucast_oif = ifindex
         return 0
-    if optname == IPV6_MULTICAST_LOOP or optname == IPV6_MULTICAST_ALL:
+    if optname == IPV6_MULTICAST_LOOP:
         if short or (val != 0 and val != 1):
             return -EINVAL
-        if optname == IPV6_MULTICAST_LOOP:
-            np.mc_loop = val == 1
-        else:
-            np.mc_all = val == 1
+        np.mc_loop = val == 1
+        return 0
+    if optname == IPV6_MULTICAST_ALL:
+        if short:
+            return -EINVAL
+        np.mc_all = val != 0
         return 0
     if stream:
         return -ENOPROTOOPT
@@ -429,7 +440,13 @@ def ipv6_getsockopt(sk: Sock, level: int, optname: int, optlen: int) -> OptResul
 
 
 def sticky_header(np: Ipv6Pinfo, optname: int) -> bytes:
-    """An extension header that is put into each packet."""
+    """An extension header that is put into each packet, as long as it says itself."""
+    header = sticky_bytes(np, optname)
+    return header[:(header[1] + 1) << 3] if len(header) >= 2 else header
+
+
+def sticky_bytes(np: Ipv6Pinfo, optname: int) -> bytes:
+    """The same as it was set."""
     opt = np.opt
     if opt is None:
         return b''
@@ -511,6 +528,8 @@ def get_plain_option(sk: InetSock, np: Ipv6Pinfo, optname: int, box: OptResult) 
         return int(sk.sk_ipv6only)
     if optname == IPV6_RECVERR:
         return int(np.recverr)
+    if optname == IPV6_RECVERR_RFC4884:
+        return int(np.recverr_rfc4884)
     if optname == IPV6_MTU_DISCOVER:
         return int(np.pmtudisc)
     if optname == IPV6_MULTICAST_LOOP:

@@ -13,7 +13,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from linnet.include.linux.if_ether import ETH_P_IP
-from linnet.include.linux.in6 import IN6ADDR_LOOPBACK, IPV6_V6ONLY, in6_read
+from linnet.include.linux.in6 import IN6ADDR_LOOPBACK, in6_read
 from linnet.include.linux.inet import INADDR_LOOPBACK, IPPROTO_TCP
 from linnet.include.linux.ip import INET_ECN_MASK
 from linnet.include.linux.ipv6 import (
@@ -23,7 +23,7 @@ from linnet.include.linux.ipv6 import (
     ip6_flowinfo,
 )
 from linnet.include.linux.skbuff import SKB_GSO_TCPV6, SkBuff
-from linnet.include.linux.socket import AF_INET, AF_INET6, SOL_IPV6, Msghdr, Sockaddr
+from linnet.include.linux.socket import AF_INET, AF_INET6, Msghdr, Sockaddr
 from linnet.include.net.dropreason import SKB_DROP_REASON_NOT_SPECIFIED
 from linnet.include.net.dst import DstEntry
 from linnet.include.net.flow import Flowi6
@@ -61,7 +61,6 @@ from linnet.net.core.secure_seq import secure_tcpv6_seq, secure_tcpv6_ts_off
 from linnet.net.core.sock import sk_set_txhash, sk_setup_caps
 from linnet.net.ipv4.inet_connection_sock import count_listen_drop
 from linnet.net.ipv4.inet_hashtables import inet_bhash2_reset_saddr
-from linnet.net.ipv4.ip_sockglue import ip_getsockopt, ip_recv_error, ip_setsockopt
 from linnet.net.ipv4.syncookies_check import cookie_v4_check
 from linnet.net.ipv4.tcp import tcp_set_state
 from linnet.net.ipv4.tcp_fastopen import tcp_fastopen_defer_connect
@@ -87,6 +86,7 @@ from linnet.net.ipv4.tcp_ipv4_md5 import SIZEOF_TCP_MD5SIG, tcp_md5_set_key
 from linnet.net.ipv4.tcp_ipv4_reply import skb_net
 from linnet.net.ipv4.tcp_minisocks import tcp_create_openreq_child
 from linnet.net.ipv4.tcp_output import tcp_connect, tcp_make_synack, tcp_sync_mss
+from linnet.net.ipv6.datagram import ipv6_recv_error
 from linnet.net.ipv6.exthdrs import fl6_update_dst
 from linnet.net.ipv6.inet6_connection_sock import (
     inet6_csk_route_req,
@@ -100,6 +100,7 @@ from linnet.net.ipv6.inet6_connection_sock import (
 from linnet.net.ipv6.inet6_hashtables import inet6_bhash2_update_saddr, inet6_hash_connect, inet6_rcv_saddr_set
 from linnet.net.ipv6.ip6_output_local import ip6_xmit
 from linnet.net.ipv6.ip6_output_lookup import ip6_dst_lookup_flow
+from linnet.net.ipv6.ipv6_sockglue import ipv6_getsockopt, ipv6_setsockopt
 from linnet.net.ipv6.protocol import inet6_add_protocol
 from linnet.net.ipv6.syncookies import cookie_v6_check, cookie_v6_init_sequence
 from linnet.net.ipv6.tcp_ipv6_err import tcp_v6_err, tcp_v6_mtu_reduced
@@ -396,23 +397,6 @@ def tcp_v6_init_sock(sk: Sock) -> int:
     return 0
 
 
-def tcp_v6_setsockopt(sk: Sock, level: int, optname: int, optval: bytes) -> int:
-    """IPV6_V6ONLY, and the options of IPv4."""
-    if level != SOL_IPV6:
-        return ip_setsockopt(sk, level, optname, optval)
-    if optname != IPV6_V6ONLY or len(optval) < 4 or sk.sk_num != 0:
-        return -EINVAL
-    sk.sk_ipv6only = int.from_bytes(optval[:4], 'little') != 0
-    return 0
-
-
-def tcp_v6_getsockopt(sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
-    """IPV6_V6ONLY, and the options of IPv4."""
-    if level != SOL_IPV6 or optname != IPV6_V6ONLY:
-        return ip_getsockopt(sk, level, optname, optlen)
-    return OptResult(0, (1 if sk.sk_ipv6only else 0).to_bytes(4, 'little'))
-
-
 # -- the tables
 
 class TcpIpv6AfOps(InetConnectionSockAfOps):
@@ -463,15 +447,15 @@ class TcpIpv6AfOps(InetConnectionSockAfOps):
 
     def setsockopt(self, sk: Sock, level: int, optname: int, optval: bytes) -> int:
         """See ipv6_setsockopt."""
-        return tcp_v6_setsockopt(sk, level, optname, optval)
+        return ipv6_setsockopt(sk, level, optname, optval)
 
     def getsockopt(self, sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
         """See ipv6_getsockopt."""
-        return tcp_v6_getsockopt(sk, level, optname, optlen)
+        return ipv6_getsockopt(sk, level, optname, optlen)
 
     def recv_error(self, sk: Sock, msg: Msghdr, length: int) -> int:
         """See ipv6_recv_error."""
-        return ip_recv_error(sk, msg, length)
+        return ipv6_recv_error(sk, msg, length)
 
 
 class TcpIpv6MappedAfOps(TcpIpv4AfOps):
@@ -495,15 +479,15 @@ class TcpIpv6MappedAfOps(TcpIpv4AfOps):
 
     def setsockopt(self, sk: Sock, level: int, optname: int, optval: bytes) -> int:
         """See ipv6_setsockopt."""
-        return tcp_v6_setsockopt(sk, level, optname, optval)
+        return ipv6_setsockopt(sk, level, optname, optval)
 
     def getsockopt(self, sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
         """See ipv6_getsockopt."""
-        return tcp_v6_getsockopt(sk, level, optname, optlen)
+        return ipv6_getsockopt(sk, level, optname, optlen)
 
     def recv_error(self, sk: Sock, msg: Msghdr, length: int) -> int:
         """See ipv6_recv_error."""
-        return ip_recv_error(sk, msg, length)
+        return ipv6_recv_error(sk, msg, length)
 
 
 IPV6_SPECIFIC: Final = TcpIpv6AfOps()
