@@ -8,6 +8,7 @@ between which a script puts something in.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -528,6 +529,21 @@ def a_redirect_is_heeded(s: Side) -> None:
         s.run(0.2)
 
 
+def temporary_addresses(s: Side) -> None:
+    """Their numbers are random: only what is shown of them counts."""
+    settle(s)
+    s.set('conf.DEV.use_tempaddr', 1)
+    s.set('conf.DEV.max_desync_factor', 0)
+    s.set('conf.DEV.temp_prefered_lft', 6)
+    s.set('conf.DEV.temp_valid_lft', 9)
+    s.ra(PEER_LL, SLLA, prefix_option('2001:db8::', valid=100, preferred=50))
+    for seconds in (0.4, 2.5, 2.2, 2.2, 2.2):
+        s.run(seconds)
+        s.addresses()
+    shown = [re.sub('2001:db8::[0-9a-f:]+/64 scope global temporary', 'one', line) for line in s.lines if line.startswith('addr')]
+    s.lines[:] = shown
+
+
 def a_proxy(s: Side) -> None:
     settle(s)
     s.set('conf.DEV.proxy_ndp', 1)
@@ -549,7 +565,8 @@ def a_proxy(s: Side) -> None:
 
 
 SCRIPTS = [addresses_before_the_device_is_up, two_routers, a_router_that_takes_advertisements,
-           an_unknown_neighbour_is_asked_for, answers_that_move_a_neighbour, a_redirect_is_heeded, a_proxy,
+           an_unknown_neighbour_is_asked_for, answers_that_move_a_neighbour, a_redirect_is_heeded, temporary_addresses,
+           a_proxy,
            the_carrier_goes_and_comes, states_of_neighbours, mtu_of_the_link, no_link_local_address_at_first,
            addresses_of_bounded_life, many_addresses, solicitations_of_hosts, routes_of_routers, a_router_redirects, boot,
            dad_transmits_none_and_three, dad_meets_a_question, dad_meets_an_answer, dad_of_the_link_local_address_fails,

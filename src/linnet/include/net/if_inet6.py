@@ -69,6 +69,8 @@ class Inet6Ifaddr:
         self.rt_inserted: bool = False
         self.rt_priority: i64 = 0
         self.tokenized: bool = False
+        self.ifpub: Inet6Ifaddr | None = None  # of a temporary address: the public one beside which it was made
+        self.regen_count: i64 = 0
 
 
 # Ifmcaddr6.mca_flags, as /proc/net/igmp6 shows them
@@ -125,7 +127,7 @@ class Inet6Dev:
         self.mc_dad_timer: TimerList | None = None
         self.mc_report_queue: SkBuffHead = SkBuffHead()
         self.tstamp: i64 = 0  # jiffies of the last change
-        self.desync_factor: i64 = 0
+        self.desync_factor: i64 = 0xFFFFFFFF  # seconds: how much earlier than others this host ends its temporary addresses
         self.token: int = 0
         self.random_id: int = 0  # the identifier of link-local addresses where there is no hardware address
 

@@ -38,11 +38,13 @@ from linnet.include.linux.notifier import (
 from linnet.include.net.if_inet6 import (
     IF_READY,
     IFA_F_DEPRECATED,
+    IFA_F_MANAGETEMPADDR,
     IFA_F_MCAUTOJOIN,
     IFA_F_NODAD,
     IFA_F_NOPREFIXROUTE,
     IFA_F_OPTIMISTIC,
     IFA_F_PERMANENT,
+    IFA_F_TEMPORARY,
     IFA_F_TENTATIVE,
     INFINITY_LIFE_TIME,
     Inet6Dev,
@@ -64,17 +66,18 @@ from linnet.net.ipv6.addrconf_ifa import (
     RTM_NEWADDR,
     addrconf_add_mroute,
     addrconf_prefix_route,
-    addrconf_verify,
     ipv6_add_addr,
     ipv6_add_addr_check,
     ipv6_del_addr,
     ipv6_ifa_notify,
 )
+from linnet.net.ipv6.addrconf_prefix import delete_tempaddrs
 from linnet.net.ipv6.addrconf_saddr import ipv6_chk_addr as ipv6_chk_addr
 from linnet.net.ipv6.addrconf_saddr import ipv6_dev_get_saddr as ipv6_dev_get_saddr
 from linnet.net.ipv6.addrconf_saddr import ipv6_get_ifaddr as ipv6_get_ifaddr
 from linnet.net.ipv6.addrconf_saddr import ipv6_get_lladdr as ipv6_get_lladdr
 from linnet.net.ipv6.addrconf_show import inet6_dump as inet6_dump
+from linnet.net.ipv6.addrconf_verify import addrconf_verify
 from linnet.net.ipv6.anycast import addrconf_join_anycast, addrconf_leave_anycast
 from linnet.net.ipv6.mcast import ipv6_dev_mc_dec, ipv6_dev_mc_inc, ipv6_mc_up
 from linnet.net.ipv6.route import addrconf_f6i_alloc, rt6_mtu_change, rt6_purge_dflt_routers, rt6_sync_down_dev, rt6_sync_up
@@ -332,6 +335,8 @@ def inet6_addr_del(dev: NetDevice, addr: int, plen: i64) -> int:
     for ifp in idev.addr_list:
         if ifp.prefix_len == plen and ifp.addr == addr:
             ipv6_del_addr(ifp)
+            if (ifp.flags & (IFA_F_TEMPORARY | IFA_F_MANAGETEMPADDR)) == IFA_F_MANAGETEMPADDR:
+                delete_tempaddrs(ifp)
             if (ifp.flags & IFA_F_MCAUTOJOIN) != 0 and (addr >> 120) == 0xFF:
                 ipv6_dev_mc_dec(dev, addr)
             addrconf_verify(dev.net)

@@ -7,7 +7,8 @@ router solicitations that follow it (RFC 4861, 6.3.7; RFC 7559).
     addrconf_dad_failure: somebody else has it, or asks for it at the same time > addrconf_dad_stop
 
 When a device's first link-local address is ours, its groups are reported from it and routers are asked for, with ever longer
-pauses until one answers. A permanent address that failed stays, unusable (IFA_F_DADFAILED); others go.
+pauses until one answers. A permanent address that failed stays, unusable (IFA_F_DADFAILED); others go. Temporary addresses
+(RFC 8981) are made here, too, since one that fails has a successor.
 """
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from linnet.include.linux.in6 import IN6ADDR_ANY, IN6ADDR_LINKLOCAL_ALLNODES, IN6ADDR_LINKLOCAL_ALLROUTERS
+from linnet.include.linux.in6 import IN6ADDR_ANY, IN6ADDR_LINKLOCAL_ALLNODES, IN6ADDR_LINKLOCAL_ALLROUTERS, in6_prefix_mask
 from linnet.include.linux.netdevice import IFF_LOOPBACK, IFF_NOARP
 from linnet.include.net.if_inet6 import (
     IF_RA_RCVD,
@@ -25,6 +26,7 @@ from linnet.include.net.if_inet6 import (
     IFA_F_NODAD,
     IFA_F_OPTIMISTIC,
     IFA_F_PERMANENT,
+    IFA_F_TEMPORARY,
     IFA_F_TENTATIVE,
     INET6_IFADDR_STATE_DAD,
     INET6_IFADDR_STATE_DEAD,
@@ -38,7 +40,16 @@ from linnet.include.net.ipv6 import addrconf_addr_solict_mult, ipv6_addr_is_link
 from linnet.include.net.net_namespace import Net
 from linnet.kernel.timer import TimerList, mod_timer
 from linnet.net.ipv6.addrconf_down import addrconf_ifdown
-from linnet.net.ipv6.addrconf_ifa import RTM_NEWADDR, addrconf_del_dad_work, addrconf_ins_rt, ipv6_del_addr, ipv6_ifa_notify
+from linnet.net.ipv6.addrconf_ifa import (
+    HZ,
+    RTM_NEWADDR,
+    addrconf_del_dad_work,
+    addrconf_ins_rt,
+    ipv6_add_addr,
+    ipv6_add_addr_check,
+    ipv6_del_addr,
+    ipv6_ifa_notify,
+)
 from linnet.net.ipv6.addrconf_saddr import ipv6_get_lladdr
 from linnet.net.ipv6.anycast import addrconf_join_solict
 from linnet.net.ipv6.mcast_mld import ipv6_mc_dad_complete
@@ -189,7 +200,11 @@ def addrconf_dad_stop(ifp: Inet6Ifaddr, dad_failed: bool) -> None:
     """
     if dad_failed:
         ifp.flags |= IFA_F_DADFAILED
-    if (ifp.flags & IFA_F_PERMANENT) != 0 or not dad_failed:
+    if (ifp.flags & IFA_F_TEMPORARY) != 0:
+        if ifp.ifpub is not None:
+            ipv6_create_tempaddr(ifp.ifpub)
+        ipv6_del_addr(ifp)
+    elif (ifp.flags & IFA_F_PERMANENT) != 0 or not dad_failed:
         addrconf_del_dad_work(ifp)
         ifp.flags |= IFA_F_TENTATIVE
         ifp.state = INET6_IFADDR_STATE_POSTDAD if dad_failed else INET6_IFADDR_STATE_PREDAD
@@ -241,6 +256,70 @@ def ipv6_generate_eui64(dev_addr: bytes) -> int:
     if len(dev_addr) != 6:
         return -1
     return int.from_bytes(bytes([dev_addr[0] ^ 2]) + dev_addr[1:3] + b'\xff\xfe' + dev_addr[3:], 'big')
+
+
+# ------------------------------------------------------------------------------------------------- temporary addresses
+
+def ipv6_get_regen_advance(idev: Inet6Dev) -> i64:
+    """How many seconds before a temporary address is deprecated its successor is made, so that DAD has its time.
+
+    Linux: net/ipv6/addrconf.c.  RFC 8981, 3.8, REGEN_ADVANCE.
+    """
+    tbl = idev.dev.net.ipv6.nd_tbl
+    retrans = NSEC_PER_SEC if tbl is None else tbl.parms_of(idev.dev).retrans_time
+    if retrans < MIN_RETRANS:
+        retrans = MIN_RETRANS
+    return idev.cnf.regen_min_advance + idev.cnf.regen_max_retry * idev.cnf.dad_transmits * retrans // NSEC_PER_SEC
+
+
+def ipv6_gen_rnd_iid(net: Net) -> int:
+    """A random interface identifier that is none of the reserved ones (RFC 5453).  Linux: net/ipv6/addrconf.c."""
+    while True:
+        low = net.ipv6.random.u64()
+        if low != 0 and (low >> 32) != 0x0200_5EFF and (low >> 7) != (0xFDFF_FFFF_FFFF_FF80 >> 7):
+            return low
+
+
+def ipv6_create_tempaddr(ifp: Inet6Ifaddr) -> bool:
+    """Make a temporary address beside the public one, ifp: random, used for a day and valid for a week, or as the sysctls say.
+
+    False where it would be deprecated at once, or where too many failed DAD one after the other (use_tempaddr is then off).
+    Linux: net/ipv6/addrconf.c.  RFC 8981, 3.4.
+    """
+    idev = ifp.idev
+    cnf = idev.cnf
+    net = idev.dev.net
+    if cnf.use_tempaddr <= 0:
+        return False
+    ifp.regen_count += 1
+    if ifp.regen_count > cnf.regen_max_retry:
+        cnf.use_tempaddr = -1
+        return False
+    now = net.clock.jiffies()
+    age = (now - ifp.tstamp) // HZ
+    advance = ipv6_get_regen_advance(idev)
+    most = cnf.temp_prefered_lft - advance
+    if cnf.max_desync_factor < most:
+        most = cnf.max_desync_factor
+    if idev.desync_factor > most:
+        idev.desync_factor = i64(net.ipv6.random.below(int(most))) if most > 0 else 0
+    valid = cnf.temp_valid_lft + age
+    prefered = cnf.temp_prefered_lft + age - idev.desync_factor
+    if ifp.valid_lft < valid:
+        valid = ifp.valid_lft
+    if ifp.prefered_lft < prefered:
+        prefered = ifp.prefered_lft
+    if prefered <= advance + (now - ifp.tstamp + HZ - 1) // HZ:
+        return False
+    addr = (ifp.addr & in6_prefix_mask(64)) | ipv6_gen_rnd_iid(net)
+    flags: i64 = IFA_F_TEMPORARY | (ifp.flags & IFA_F_OPTIMISTIC)
+    if ipv6_add_addr_check(idev, addr, False) != 0:
+        return False
+    temporary = ipv6_add_addr(idev, addr, ifp.prefix_len, flags, valid, prefered)
+    temporary.ifpub = ifp
+    temporary.tstamp = ifp.tstamp
+    addrconf_dad_start(temporary)
+    return True
 
 
 # ------------------------------------------------------------------------------------------------ router solicitations

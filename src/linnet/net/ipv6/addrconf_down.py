@@ -23,7 +23,7 @@ from linnet.include.net.if_inet6 import (
 from linnet.include.net.ipv6 import IPV6_ADDR_LINKLOCAL, IPV6_ADDR_LOOPBACK, ipv6_addr_type
 from linnet.kernel.timer import del_timer
 from linnet.net.core.neighbour import neigh_ifdown, neigh_parms_release
-from linnet.net.ipv6.addrconf_ifa import RTM_DELADDR, addrconf_del_dad_work, addrconf_verify, ipv6_ifa_notify
+from linnet.net.ipv6.addrconf_ifa import RTM_DELADDR, addrconf_del_dad_work, ipv6_ifa_notify
 from linnet.net.ipv6.addrconf_saddr import inet6_addr_hash_remove
 from linnet.net.ipv6.anycast import ipv6_ac_destroy_dev
 from linnet.net.ipv6.mcast import ipv6_mc_destroy_dev, ipv6_mc_down
@@ -79,7 +79,6 @@ def addrconf_ifdown(dev: NetDevice, unregister: bool) -> None:
         neigh_ifdown(tbl, dev)
         if unregister:
             neigh_parms_release(dev, tbl)
-    addrconf_verify(net)
 
 
 def addr_is_local(addr: int) -> bool:

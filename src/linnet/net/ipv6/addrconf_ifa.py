@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """An address of a device from its making to its end, with all that follows from it: the host route in table local, the prefix's
-route in table main, the solicited-node group, and the lifetimes at whose end it is deprecated and then removed (RFC 4862, 5.5.4).
+route in table main, the solicited-node group.
 
 The local route comes when the address is known to be unique (addrconf_dad.py), and goes with it; the prefix's route comes with
-the address. One timer of the host (net.ipv6.addr_chk_work) waits for the next end of a lifetime.
+the address.
 """
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from linnet.include.linux.in6 import in6_prefix_mask
 from linnet.include.linux.netdevice import IFF_LOOPBACK, NetDevice
 from linnet.include.linux.notifier import NETDEV_DOWN, NETDEV_UP, call_notifiers
 from linnet.include.net.if_inet6 import (
-    IFA_F_DEPRECATED,
     IFA_F_NOPREFIXROUTE,
     IFA_F_PERMANENT,
     IFA_F_TENTATIVE,
     INET6_IFADDR_STATE_DEAD,
-    INFINITY_LIFE_TIME,
     Inet6Dev,
     Inet6Ifaddr,
 )
@@ -42,9 +40,8 @@ from linnet.include.net.ipv6 import (
     ipv6_addr_type,
     ipv6_prefix_equal,
 )
-from linnet.include.net.net_namespace import Net
 from linnet.kernel.errno import EACCES, EADDRNOTAVAIL, EEXIST, ENODEV
-from linnet.kernel.timer import TimerList, del_timer, mod_timer, timer_pending
+from linnet.kernel.timer import del_timer
 from linnet.net.ipv6.addrconf_saddr import inet6_addr_hash_insert, inet6_addr_hash_remove
 from linnet.net.ipv6.anycast import addrconf_join_anycast, addrconf_leave_anycast, addrconf_leave_solict
 from linnet.net.ipv6.ip6_fib import fib6_set_expires, fib6_update_sernum
@@ -52,7 +49,6 @@ from linnet.net.ipv6.route import addrconf_f6i_alloc, ip6_del_rt, ip6_ins_rt, ip
 
 LINUX_FILE: Final = 'net/ipv6/addrconf.c'
 HZ: Final = 1000
-JIFFY: Final = 1_000_000  # ns
 
 RTM_NEWADDR: Final = 20
 RTM_DELADDR: Final = 21
@@ -61,19 +57,6 @@ RTM_DELADDR: Final = 21
 CLEANUP_PREFIX_RT_NOP: Final = 0
 CLEANUP_PREFIX_RT_DEL: Final = 1
 CLEANUP_PREFIX_RT_EXPIRE: Final = 2
-
-
-class AddrChkWork(TimerList):
-    """The end of some address's lifetime (Linux: addr_chk_work). Nobody waits for it."""
-
-    def __init__(self, net: Net) -> None:
-        super().__init__(net.clock)
-        self.net: Net = net
-        self.deferrable = True
-
-    def function(self) -> None:
-        """See addrconf_verify."""
-        addrconf_verify(self.net)
 
 
 # -------------------------------------------------------------------------------------------------- making and unmaking
@@ -257,46 +240,3 @@ def cleanup_prefix_route(ifp: Inet6Ifaddr, expires: i64, del_rt: bool) -> None:
         ip6_del_rt(dev.net, rt)
     elif (rt.fib6_flags & RTF_EXPIRES) == 0:
         fib6_set_expires(dev.net, rt, expires)
-
-
-# ------------------------------------------------------------------------------------------------------------- lifetimes
-
-def addrconf_verify(net: Net) -> None:
-    """Deprecate and remove addresses whose time is over, and wait for the next.  Linux: net/ipv6/addrconf.c.  RFC 4862, 5.5.4."""
-    now = net.clock.jiffies()
-    following: i64 = -1
-    for chain in list(net.ipv6.inet6_addr_lst.values()):
-        for ifp in list(chain):
-            if (ifp.flags & IFA_F_PERMANENT) != 0 and ifp.prefered_lft == INFINITY_LIFE_TIME:
-                continue
-            due = addrconf_verify_one(ifp, now)
-            if due >= 0 and (following < 0 or due < following):
-                following = due
-    timer = net.ipv6.addr_chk_work
-    if following < 0:
-        if timer is not None and timer_pending(timer):
-            del_timer(timer)
-        return
-    if timer is None:
-        timer = AddrChkWork(net)
-        net.ipv6.addr_chk_work = timer
-    mod_timer(timer, following * JIFFY)
-
-
-def addrconf_verify_one(ifp: Inet6Ifaddr, now: i64) -> i64:
-    """Look at one address: the jiffies when to look again, -1: never."""
-    if ifp.valid_lft != INFINITY_LIFE_TIME and now >= ifp.tstamp + ifp.valid_lft * HZ:
-        ipv6_del_addr(ifp)
-        return -1
-    due: i64 = -1
-    if ifp.valid_lft != INFINITY_LIFE_TIME:
-        due = ifp.tstamp + ifp.valid_lft * HZ
-    if ifp.prefered_lft == INFINITY_LIFE_TIME:
-        return due
-    end = ifp.tstamp + ifp.prefered_lft * HZ
-    if now < end:
-        return end if due < 0 or end < due else due
-    if (ifp.flags & IFA_F_DEPRECATED) == 0:
-        ifp.flags |= IFA_F_DEPRECATED
-        ipv6_ifa_notify(0, ifp)
-    return due

@@ -2,8 +2,8 @@
 """Prefixes that a router advertises (RFC 4861, 6.3.4; RFC 4862, 5.5.3): a route for one that is on the link, an address for one
 that is to be used so.
 
-An address is made of a prefix of 64 bits and the identifier of the hardware address. Temporary addresses (RFC 8981) are not made:
-use_tempaddr only tells which kind of address is preferred.
+An address is made of a prefix of 64 bits and the identifier of the hardware address, and with use_tempaddr a temporary one beside
+it (RFC 8981).
 """
 from __future__ import annotations
 
@@ -18,24 +18,27 @@ from linnet.include.net.if_inet6 import (
     IFA_F_DEPRECATED,
     IFA_F_MANAGETEMPADDR,
     IFA_F_OPTIMISTIC,
+    IFA_F_TEMPORARY,
     IFA_F_TENTATIVE,
     INFINITY_LIFE_TIME,
     Inet6Dev,
+    Inet6Ifaddr,
     __in6_dev_get,
 )
 from linnet.include.net.ip6_fib import RTF_ADDRCONF, RTF_DEFAULT, RTF_EXPIRES, RTF_PREFIX_RT
 from linnet.include.net.ipv6 import IPV6_ADDR_LINKLOCAL, IPV6_ADDR_MULTICAST, ipv6_addr_type
-from linnet.net.ipv6.addrconf_dad import addrconf_dad_start, ipv6_generate_eui64
+from linnet.net.ipv6.addrconf_dad import addrconf_dad_start, ipv6_create_tempaddr, ipv6_generate_eui64
 from linnet.net.ipv6.addrconf_ifa import (
     HZ,
     addrconf_get_prefix_route,
     addrconf_prefix_route,
-    addrconf_verify,
     ipv6_add_addr,
     ipv6_add_addr_check,
+    ipv6_del_addr,
     ipv6_ifa_notify,
 )
 from linnet.net.ipv6.addrconf_saddr import ipv6_count_addresses, ipv6_get_ifaddr
+from linnet.net.ipv6.addrconf_verify import addrconf_verify
 from linnet.net.ipv6.ip6_fib import fib6_clean_expires, fib6_set_expires
 from linnet.net.ipv6.route import ip6_del_rt
 
@@ -126,6 +129,7 @@ def addrconf_prefix_rcv_add_addr(idev: Inet6Dev, addr: int, plen: i64, sllao: bo
         if prefered_lft == 0:
             ifp.flags |= IFA_F_DEPRECATED
         addrconf_dad_start(ifp)
+        manage_tempaddrs(ifp, valid_lft, prefered_lft, True)
         return
     now = net.clock.jiffies()
     stored: i64 = 0
@@ -146,3 +150,50 @@ def addrconf_prefix_rcv_add_addr(idev: Inet6Dev, addr: int, plen: i64, sllao: bo
     ifp.flags &= ~IFA_F_DEPRECATED
     if (ifp.flags & IFA_F_TENTATIVE) == 0:
         ipv6_ifa_notify(0, ifp)
+    manage_tempaddrs(ifp, valid_lft, prefered_lft, False)
+
+
+def tempaddrs(idev: Inet6Dev) -> list[Inet6Ifaddr]:
+    """The device's temporary addresses (Linux: idev->tempaddr_list)."""
+    return [ifp for ifp in idev.addr_list if (ifp.flags & IFA_F_TEMPORARY) != 0]
+
+
+def manage_tempaddrs(ifp: Inet6Ifaddr, valid_lft: i64, prefered_lft: i64, create: bool) -> None:
+    """The lifetimes of a public address were set: those of its temporary ones follow, within their own bounds. With use_tempaddr
+    one is made where there is none, or where ifp is new.
+
+    Linux: net/ipv6/addrconf.c.  RFC 8981, 3.4.
+    """
+    idev = ifp.idev
+    cnf = idev.cnf
+    net = idev.dev.net
+    now = net.clock.jiffies()
+    found = tempaddrs(idev)
+    for temporary in found:
+        if temporary.ifpub is not ifp:
+            continue
+        age = (now - temporary.cstamp) // HZ
+        most_valid = cnf.temp_valid_lft - age
+        most_prefered = cnf.temp_prefered_lft - idev.desync_factor - age
+        if most_valid < 0:
+            most_valid = 0
+        if most_prefered < 0:
+            most_prefered = 0
+        temporary.valid_lft = valid_lft if valid_lft < most_valid else most_valid
+        temporary.prefered_lft = prefered_lft if prefered_lft < most_prefered else most_prefered
+        temporary.tstamp = now
+        if temporary.prefered_lft > 0:
+            temporary.flags &= ~IFA_F_DEPRECATED
+        if (temporary.flags & IFA_F_TENTATIVE) == 0:
+            ipv6_ifa_notify(0, temporary)
+    if not found and (valid_lft != 0 or prefered_lft != 0):
+        create = True
+    if create and cnf.use_tempaddr > 0:
+        ipv6_create_tempaddr(ifp)
+
+
+def delete_tempaddrs(ifp: Inet6Ifaddr) -> None:
+    """The public address was taken away: so are its temporary ones.  Linux: net/ipv6/addrconf.c."""
+    for temporary in tempaddrs(ifp.idev):
+        if temporary.ifpub is ifp:
+            ipv6_del_addr(temporary)

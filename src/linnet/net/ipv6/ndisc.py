@@ -194,6 +194,7 @@ def ndisc_netdev_event(tbl: NeighTable, event: int, dev: NetDevice) -> None:
         if not dev.carrier and idev is not None and idev.cnf.ndisc_evict_nocarrier != 0:
             neigh_carrier_down(tbl, dev)
     elif event == NETDEV_DOWN or event == NETDEV_UNREGISTER:
+        pneigh_ifdown(dev)
         neigh_ifdown(tbl, dev)
 
 
@@ -287,6 +288,15 @@ def pneigh_delete(dev: NetDevice, addr: int) -> int:
     del tbl.proxies[key]
     ipv6_dev_mc_dec(dev, addrconf_addr_solict_mult(addr))
     return 0
+
+
+def pneigh_ifdown(dev: NetDevice) -> None:
+    """dev went down: it answers for nobody else any more.  Linux: net/core/neighbour.c."""
+    tbl = dev.net.ipv6.nd_tbl
+    if isinstance(tbl, NdiscTable):
+        for key in list(tbl.proxies):
+            if key >> 128 == int(dev.ifindex):
+                pneigh_delete(dev, key & ((1 << 128) - 1))
 
 
 def pndisc_is_router(addr: int, dev: NetDevice) -> int:
