@@ -15,11 +15,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from linnet.drivers.net.wire import WireLoss, WireParams, wire_set_params
-from linnet.include.linux.if_ether import ETH_P_IP
-from linnet.include.linux.inet import in_ntoa
+from linnet.include.linux.if_ether import ETH_P_IP, ETH_P_IPV6
+from linnet.include.linux.in6 import IN6ADDR_LOOPBACK, in6_bytes
+from linnet.include.linux.ipv6 import ipv6_hdr_build
 from linnet.include.linux.netdevice import NetDevice, netif_running
-from linnet.include.linux.netfilter import NF_ACCEPT, NF_DROP, NfHookState
+from linnet.include.linux.netfilter import NF_ACCEPT, NF_DROP, NFPROTO_IPV6, NfHookState
 from linnet.include.linux.skbuff import SkBuff
+from linnet.include.linux.socket import AF_INET6
 from linnet.include.net.dropreason import SKB_DROP_REASON_DEV_READY
 from linnet.include.net.inet_timewait_sock import InetTimewaitSock
 from linnet.include.net.net_namespace import Net
@@ -32,6 +34,7 @@ from linnet.net.boot import new_net
 from linnet.net.core.dev import __netif_rx, dev_close, dev_open, register_netdevice, unregister_netdevice
 from linnet.net.core.skbuff import kfree_skb_reason, skb_from_bytes
 from linnet.net.ethernet.eth import eth_type_trans
+from linnet.net.ipv4.inet_hashtables_chain import sk_is_ipv6
 from linnet.net.ipv4.inet_timewait_sock import inet_twsk_purge
 from linnet.net.ipv4.tcp import tcp_done, tcp_write_queue_purge
 from linnet.net.ipv4.tcp_close import tcp_abort
@@ -205,7 +208,7 @@ class Partition:
         self.removers: list[Callable[[], None]] = []
         for i, hearers in enumerate(groups):
             speakers = [host for j, group in enumerate(groups) if j != i and (not one_way or j == 0) for host in group]
-            deaf_to = frozenset(addr for host in speakers for addr in lab.runtime.names.lookup(host.name))
+            deaf_to = frozenset(data for host in speakers for data in addresses_of(host))
             for host in hearers if deaf_to else ():
                 self.removers.append(host.hook('PRE_ROUTING', deaf(deaf_to), priority=RAW_PRIORITY))
         lab.partitions.append(self)
@@ -228,11 +231,19 @@ class Partition:
         return '<Partition ' + ' | '.join(' '.join(host.name for host in group) for group in self.groups) + '>'
 
 
-def deaf(sources: frozenset[int]) -> Callable[[SkBuff, NfHookState], int]:
+def addresses_of(host: Host) -> set[bytes]:
+    """All addresses by which a host speaks on its links, as packets bear them."""
+    names = host.lab.runtime.names
+    v6 = {*names.lookup(host.name, AF_INET6), *host.net.ipv6.inet6_addr_lst} - {IN6ADDR_LOOPBACK}
+    return {addr.to_bytes(4, 'big') for addr in names.lookup(host.name)} | {in6_bytes(addr) for addr in v6}
+
+
+def deaf(sources: frozenset[bytes]) -> Callable[[SkBuff, NfHookState], int]:
     """A hook that drops what comes from one of the addresses."""
     def verdict(skb: SkBuff, state: NfHookState) -> int:
-        at = int(skb.data) + 12
-        return NF_DROP if int.from_bytes(skb.head[at:at + 4], 'big') in sources else NF_ACCEPT
+        at = int(skb.data)
+        source = skb.head[at + 8:at + 24] if state.pf == NFPROTO_IPV6 else skb.head[at + 12:at + 16]
+        return NF_DROP if source in sources else NF_ACCEPT
     return verdict
 
 
@@ -265,7 +276,7 @@ def tcp_socks(net: Net) -> list[Sock]:
         while sk is not None:
             found.append(sk)
             sk = sk.sk_hash_next
-    return sorted(found, key=lambda sk: (sk.sk_num, sk.sk_daddr, sk.sk_dport))
+    return sorted(found, key=lambda sk: (sk.sk_num, sk.sk_daddr, sk.sk_v6_daddr, sk.sk_dport))
 
 
 def checksum(data: bytes) -> int:
@@ -277,20 +288,27 @@ def checksum(data: bytes) -> int:
 
 
 def rst_packet(sk: TcpSock) -> bytes:
-    """The IPv4 packet that the peer would send to end the connection: a RST with the sequence number that is due
+    """The packet that the peer would send to end the connection: a RST with the sequence number that is due
     (RFC 9293 3.10.7.4: only that one is believed at once, RFC 5961).
     """
-    src, dst = int(sk.sk_daddr).to_bytes(4, 'big'), int(sk.sk_rcv_saddr).to_bytes(4, 'big')
+    v6 = sk_is_ipv6(sk)
+    if v6:
+        src, dst = in6_bytes(sk.sk_v6_daddr), in6_bytes(sk.sk_v6_rcv_saddr)
+    else:
+        src, dst = int(sk.sk_daddr).to_bytes(4, 'big'), int(sk.sk_rcv_saddr).to_bytes(4, 'big')
     tcp = struct.pack('!HHIIBBHHH', int(sk.sk_dport), int(sk.sk_num), int(sk.rcv_nxt), 0, 5 << 4, 0x04, 0, 0, 0)
     tcp = tcp[:16] + struct.pack('!H', checksum(src + dst + struct.pack('!HH', 6, len(tcp)) + tcp)) + tcp[18:]
+    if v6:
+        return ipv6_hdr_build(0, 0, len(tcp), 6, 64, sk.sk_v6_daddr, sk.sk_v6_rcv_saddr) + tcp
     ip = struct.pack('!BBHHHBBH4s4s', 0x45, 0, 20 + len(tcp), 0, 0x4000, 64, 6, 0, src, dst)
     return ip[:10] + struct.pack('!H', checksum(ip)) + ip[12:] + tcp
 
 
 def inject(port: Port, packet: bytes) -> None:
-    """Let an IPv4 packet arrive at a port, as from the other end of its link."""
+    """Let an IP packet arrive at a port, as from the other end of its link."""
     dev = port.dev
-    frame = dev.dev_addr + port.peer.dev.dev_addr + struct.pack('!H', ETH_P_IP) + packet
+    kind = ETH_P_IPV6 if packet[0] >> 4 == 6 else ETH_P_IP
+    frame = dev.dev_addr + port.peer.dev.dev_addr + struct.pack('!H', kind) + packet
     skb = skb_from_bytes(dev.net.world, frame, len(frame))
     if not netif_running(dev) or not dev.carrier:
         kfree_skb_reason(skb, SKB_DROP_REASON_DEV_READY)
@@ -301,12 +319,17 @@ def inject(port: Port, packet: bytes) -> None:
 
 def reset_connections(host: Host, peer: Host, port: int | None) -> int:
     """Let a RST arrive at the host for each of its connections to the peer (with this port at either end). How many."""
-    there = set(host.lab.runtime.names.lookup(peer.name))
+    there = addresses_of(peer)
     victims = [sk for sk in tcp_socks(host.net) if isinstance(sk, TcpSock) and int(sk.sk_state) in ESTABLISHED_STATES
-               and int(sk.sk_daddr) in there and port in (None, int(sk.sk_num), int(sk.sk_dport))]
+               and peer_bytes(sk) in there and port in (None, int(sk.sk_num), int(sk.sk_dport))]
     for sk in victims:
         inject(arrival_port(host, peer, sk), rst_packet(sk))
     return len(victims)
+
+
+def peer_bytes(sk: TcpSock) -> bytes:
+    """The peer's address, as packets bear it."""
+    return in6_bytes(sk.sk_v6_daddr) if sk_is_ipv6(sk) else int(sk.sk_daddr).to_bytes(4, 'big')
 
 
 def arrival_port(host: Host, peer: Host, sk: TcpSock) -> Port:
@@ -314,13 +337,13 @@ def arrival_port(host: Host, peer: Host, sk: TcpSock) -> Port:
     the first.
     """
     for port in host.ports:
-        if port.addr == int(sk.sk_rcv_saddr):
+        if (port.addr6 == sk.sk_v6_rcv_saddr) if sk_is_ipv6(sk) else (port.addr == int(sk.sk_rcv_saddr)):
             return port
     for port in host.ports:
         if port.peer.host is peer:
             return port
     if not host.ports:
-        raise RuntimeError(f'{host.name!r} has no link by which a packet for {in_ntoa(int(sk.sk_rcv_saddr))} could come')
+        raise RuntimeError(f'{host.name!r} has no link by which a packet of {peer.name!r} could come')
     return host.ports[0]
 
 

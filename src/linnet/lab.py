@@ -31,12 +31,16 @@ from linnet._pure import build
 from linnet.drivers.net.pcap import PcapTap
 from linnet.drivers.net.veth import veth_newlink
 from linnet.drivers.net.wire import LossFunction, LossPattern, WireParams, wire_newlink, wire_set_carrier, wire_set_params
-from linnet.include.linux.inet import in_aton, in_ntoa, inet_make_mask
+from linnet.include.linux.in6 import in6_ntop, in6_prefix_mask
+from linnet.include.linux.inet import in_ntoa, inet_make_mask
 from linnet.include.linux.netdevice import NetDevice
-from linnet.include.linux.netfilter import NfHookState
+from linnet.include.linux.netfilter import NFPROTO_IPV4, NFPROTO_IPV6, NfHookState
 from linnet.include.linux.sched import Process
 from linnet.include.linux.skbuff import SkBuff
+from linnet.include.linux.socket import AF_INET, AF_INET6
 from linnet.include.net.dropreason import DROP_REASONS
+from linnet.include.net.if_inet6 import IFA_F_NODAD
+from linnet.include.net.ip6_fib import Fib6Config
 from linnet.include.net.ip_fib import RT_SCOPE_LINK, FibConfig
 from linnet.include.net.net_namespace import Net
 from linnet.kernel.clock import Clock, VirtualClock
@@ -47,6 +51,8 @@ from linnet.net.boot import new_net, new_world
 from linnet.net.core.dev import dev_close, dev_open, dev_set_mtu
 from linnet.net.ipv4.devinet import inet_addr_add
 from linnet.net.ipv4.fib_frontend import fib_add_route, fib_del_route
+from linnet.net.ipv6.addrconf import inet6_addr_add
+from linnet.net.ipv6.route import ip6_route_add, ip6_route_del
 from linnet.net.netfilter.core import PythonHook, nf_register_net_hook, nf_unregister_net_hook
 from linnet.net.sched.sch_api import qdisc_create
 from linnet.program import datetimes, dns, patches, waiting
@@ -58,28 +64,40 @@ STALL_NS = 24 * 3600 * 10**9
 T = TypeVar('T')
 A = TypeVar('A', bound=faults.Appointment)
 
+# net.ipv6.conf of a device whose addresses the lab gives: it asks for no router, and does not look whether they are free
+STATIC6 = {'accept_ra': '0', 'router_solicitations': '0', 'dad_transmits': '0', 'disable_ipv6': '0'}
 HOOK_POINTS = ('PRE_ROUTING', 'LOCAL_IN', 'FORWARD', 'LOCAL_OUT', 'POST_ROUTING')  # in the order of NF_INET_*
 
 
 class Port:
-    """One end of a link: the device, and its address where it has one."""
+    """One end of a link: the device, and its first address of each family, where it has one (numbers)."""
 
     def __init__(self, host: Host, dev: NetDevice) -> None:
         self.host = host
         self.dev = dev
         self.peer: Port = self
-        self.addr = 0
-        self.prefixlen = 0
+        self.addr = self.addr6 = 0
+        self.prefixlen = self.prefixlen6 = 0
 
-    @property
-    def subnet(self) -> tuple[int, int] | None:
-        """(network, prefix length), or None without an address."""
-        if not self.addr:
+    def address(self, family: int) -> int:
+        """The first address of AF_INET or AF_INET6, 0 where there is none."""
+        return self.addr6 if family == AF_INET6 else self.addr
+
+    def subnet(self, family: int = AF_INET) -> tuple[int, int] | None:
+        """(network, prefix length) of the first address of a family, or None without one."""
+        if not self.address(family):
             return None
+        if family == AF_INET6:
+            return self.addr6 & in6_prefix_mask(self.prefixlen6), self.prefixlen6
         return self.addr & int(inet_make_mask(self.prefixlen)), self.prefixlen
 
+    def texts(self) -> list[str]:
+        """The addresses as people write them."""
+        v4 = [f'{in_ntoa(self.addr)}/{self.prefixlen}'] if self.addr else []
+        return v4 + ([f'{in6_ntop(self.addr6)}/{self.prefixlen6}'] if self.addr6 else [])
+
     def __repr__(self) -> str:
-        return f'<Port {self.host.name}:{self.dev.name} {in_ntoa(self.addr)}/{self.prefixlen}>'
+        return ' '.join([f'<Port {self.host.name}:{self.dev.name}', *self.texts()]) + '>'
 
 
 class Host:
@@ -100,7 +118,7 @@ class Host:
         self.kernel = Process(net, 'kernel', 0)  # for calls that belong to no program
 
     def __repr__(self) -> str:
-        return f'<Host {self.name} {" ".join(in_ntoa(p.addr) for p in self.ports)}>'
+        return ' '.join([f'<Host {self.name}', *[text.split('/')[0] for port in self.ports for text in port.texts()]]) + '>'
 
     def __enter__(self) -> Host:
         """Within the with block linnet.socket is this host's, without a program: the world runs during each call."""
@@ -120,11 +138,19 @@ class Host:
 
     @property
     def addr(self) -> str:
-        """The host's first address; RuntimeError where it has none yet."""
+        """The host's first IPv4 address; RuntimeError where it has none yet."""
         for port in self.ports:
             if port.addr:
                 return in_ntoa(port.addr)
         raise RuntimeError(f'host {self.name!r} has no address: link it to another first')
+
+    @property
+    def addr6(self) -> str:
+        """The host's first IPv6 address (but link-local ones); RuntimeError where it has none yet."""
+        for port in self.ports:
+            if port.addr6:
+                return in6_ntop(port.addr6)
+        raise RuntimeError(f'host {self.name!r} has no IPv6 address: make it with Lab(ipv6=True), or give it one by address()')
 
     def port(self, to: Host | str) -> Port:
         """The host's end of its link to another host (or by device name)."""
@@ -134,8 +160,11 @@ class Host:
         raise KeyError(f'host {self.name!r} has no link to {to!r}; it has {[p.peer.host.name for p in self.ports]}')
 
     def address(self, dev: Port | str, cidr: str) -> None:
-        """Give a device an address, as `ip addr add CIDR dev DEV`."""
+        """Give a device an address, as `ip addr add CIDR dev DEV`. The first IPv6 address turns IPv6 on there."""
         port = dev if isinstance(dev, Port) else self.port(dev)
+        if ':' in cidr:
+            self._address6(port, cidr)
+            return
         addr, bits = units.prefix(cidr)
         def add() -> None:
             error = inet_addr_add(port.dev, addr, bits)
@@ -146,16 +175,41 @@ class Host:
             port.addr, port.prefixlen = addr, bits
         self.lab.runtime.names.add(self.name, addr)
 
+    def _address6(self, port: Port, cidr: str) -> None:
+        """address() of IPv6. The lab gives the addresses: nobody is asked for a router or whether the address is free."""
+        addr, bits = units.prefix6(cidr)
+
+        def add() -> None:
+            for name, value in STATIC6.items():
+                self.net.sysctl.set(f'net.ipv6.conf.{port.dev.name}.{name}', value)
+            error = inet6_addr_add(port.dev, addr, bits, IFA_F_NODAD)
+            if error:
+                raise OSError(-error, f'cannot give {cidr} to {port.dev.name} of {self.name}')
+        if port.addr6:
+            self._configure(partial(self._more6, port, addr, bits))
+        else:
+            self._configure(add)
+            port.addr6, port.prefixlen6 = addr, bits
+        self.lab.runtime.names.add(self.name, addr, AF_INET6)
+
+    def _more6(self, port: Port, addr: int, bits: int) -> None:
+        """One more IPv6 address of a device."""
+        error = inet6_addr_add(port.dev, addr, bits, IFA_F_NODAD)
+        if error:
+            raise OSError(-error, f'cannot give {in6_ntop(addr)}/{bits} to {port.dev.name} of {self.name}')
+
     def route(self, to: str, *, via: str | None = None, dev: str | None = None, metric: int = 0, mtu: int = 0) -> None:
-        """Add a route, as `ip route add TO via VIA dev DEV metric N mtu N`. The host then gets no default routes of the lab's."""
+        """Add a route of either family, as `ip route add TO via VIA dev DEV metric N mtu N`. The host then gets no default
+        routes of the lab's.
+        """
         self.static_routes = True
-        step = partial(self._change_route, fib_add_route, to, via, dev, metric, mtu)
+        step = partial(self._change_route, True, to, via, dev, metric, mtu)
         self._configure(step)
         self._route_steps.append(step)
 
     def unroute(self, to: str, *, via: str | None = None, dev: str | None = None, metric: int = 0) -> None:
         """Remove a route."""
-        step = partial(self._change_route, fib_del_route, to, via, dev, metric, 0)
+        step = partial(self._change_route, False, to, via, dev, metric, 0)
         self._configure(step)
         self._route_steps.append(step)
 
@@ -165,8 +219,10 @@ class Host:
             with suppress(OSError):  # it is there, or its device is not
                 step()
 
-    def _change_route(self, change: Callable[[Net, FibConfig], int], to: str, via: str | None, dev: str | None, metric: int,
-                      mtu: int) -> None:
+    def _change_route(self, add: bool, to: str, via: str | None, dev: str | None, metric: int, mtu: int) -> None:
+        if ':' in to or (via is not None and ':' in via):
+            self._change_route6(add, to, via, dev, metric, mtu)
+            return
         cfg = FibConfig()
         cfg.fc_dst, cfg.fc_dst_len = units.network(to)
         if via is not None:
@@ -178,7 +234,21 @@ class Host:
         cfg.fc_priority = metric
         if mtu:
             cfg.fc_mx[2] = mtu
-        error = change(self.net, cfg)
+        error = (fib_add_route if add else fib_del_route)(self.net, cfg)
+        if error:
+            raise OSError(-error, f'route {to} via {via} dev {dev} on {self.name} refused')
+
+    def _change_route6(self, add: bool, to: str, via: str | None, dev: str | None, metric: int, mtu: int) -> None:
+        cfg = Fib6Config()
+        cfg.fc_dst, cfg.fc_dst_len = units.network6(to)
+        if via is not None:
+            cfg.fc_gateway = units.prefix6(via)[0]
+        if dev is not None:
+            cfg.fc_ifindex = self.port(dev).dev.ifindex
+        cfg.fc_metric = metric
+        if mtu:
+            cfg.fc_mx[2] = mtu
+        error = (ip6_route_add if add else ip6_route_del)(self.net, cfg)
         if error:
             raise OSError(-error, f'route {to} via {via} dev {dev} on {self.name} refused')
 
@@ -212,7 +282,7 @@ class Host:
         of a resolv.conf): hosts, or addresses. None at all: the lab's table again.
         """
         self.lab.runtime.names.servers_of[self.name] = [
-            in_aton(server.addr if isinstance(server, Host) else server) for server in servers]
+            dns.server_at(server.addr if isinstance(server, Host) else server) for server in servers]
 
     # -- faults
 
@@ -239,7 +309,7 @@ class Host:
         self.kernel = Process(self.net, 'kernel', 0)
         self.up = True
         if self.forwards:
-            self.net.ipv4.sysctl_ip_forward = 1
+            forward_packets(self.net)
         faults.open_ports(self, self.lab.links)
         steps, self.config = self.config, []
         for step in steps:
@@ -277,16 +347,19 @@ class Host:
         """Register a function as a netfilter hook; what is returned removes it again.
 
         point: 'PRE_ROUTING', 'LOCAL_IN', 'FORWARD', 'LOCAL_OUT' or 'POST_ROUTING'. fn(skb, state) gives a verdict,
-        NF_ACCEPT, NF_DROP ... (include/linux/netfilter.py); None accepts. Lower priorities run first.
+        NF_ACCEPT, NF_DROP ... (include/linux/netfilter.py); None accepts. Lower priorities run first. It is asked for packets of
+        both versions of IP: state.pf is NFPROTO_IPV4 or NFPROTO_IPV6.
         """
         if point not in HOOK_POINTS:
             raise ValueError(f'no hook point {point!r}; there are {", ".join(HOOK_POINTS)}')
-        ops = PythonHook(fn, HOOK_POINTS.index(point), priority)
+        both = [PythonHook(fn, HOOK_POINTS.index(point), priority, pf) for pf in (NFPROTO_IPV4, NFPROTO_IPV6)]
         def put() -> None:
-            nf_register_net_hook(self.net, ops)
+            for ops in both:
+                nf_register_net_hook(self.net, ops)
 
         def remove() -> None:
-            nf_unregister_net_hook(self.net, ops)
+            for ops in both:
+                nf_unregister_net_hook(self.net, ops)
             if put in self.config:
                 self.config.remove(put)
         self._configure(put)
@@ -441,11 +514,13 @@ class _Collector(TraceSink):
 
 class Lab:
     """See the file. seed: every random choice of the world follows from it. subnets: what links take their /prefixlen from.
-    datetime: datetime.now() of programs is the world's, too, not the machine's; it needs the extra `time`.
+    ipv6: each link has a /64 of subnets6, too (2001:2::/48: RFC 5180, for benchmarks as 198.18.0.0/15 is); without it, IPv6 is on
+    where address() gives an address, and on the loopback. datetime: datetime.now() of programs is the world's, too, not the
+    machine's; it needs the extra `time`.
     """
 
-    def __init__(self, *, seed: int = 0, subnets: str = '198.18.0.0/15', prefixlen: int = 24, clock: Clock | None = None,
-                 datetime: bool = False) -> None:
+    def __init__(self, *, seed: int = 0, subnets: str = '198.18.0.0/15', prefixlen: int = 24, ipv6: bool = False,
+                 subnets6: str = '2001:2::/48', clock: Clock | None = None, datetime: bool = False) -> None:
         self.datetime = datetime
         self.world = new_world(VirtualClock() if clock is None else clock, seed)  # an idle clock is falsy
         self.seed = seed
@@ -458,10 +533,15 @@ class Lab:
         if not bits <= prefixlen <= 30:
             raise ValueError(f'prefixlen {prefixlen} does not fit: subnets {subnets} and two hosts a link ask for {bits} to 30')
         self._subnet, self._subnets_end, self._prefixlen = base, base + (1 << (32 - bits)), prefixlen
+        base6, bits6 = units.network6(subnets6)
+        if bits6 > 64:
+            raise ValueError(f'subnets6 {subnets6} has no room: a link takes a /64')
+        self.ipv6 = ipv6
+        self._subnet6, self._subnets6_end = base6, base6 + (1 << (128 - bits6))
         self._routed = False
         self.appointments: list[faults.Appointment] = []  # what at() and when() have still to do
         self.partitions: list[faults.Partition] = []
-        self._routes: list[tuple[Host, FibConfig]] = []  # those that _route() made
+        self._routes: list[Callable[[], int]] = []  # each takes back a route that _route() made
         self._stall = StallTimer(self)
         patches.install()
 
@@ -480,7 +560,7 @@ class Lab:
         net = new_net(self.world, name)
         host = Host(self, name, net, forward)
         if forward:
-            net.ipv4.sysctl_ip_forward = 1
+            forward_packets(net)
         self.hosts[name] = host
         return host
 
@@ -488,13 +568,15 @@ class Lab:
         """A host that forwards."""
         return self.host(name, forward=True)
 
-    def link(self, a: Host | str, b: Host | str, *, subnet: str | None = None, mtu: int = 1500, **properties: Any) -> Link:
+    def link(self, a: Host | str, b: Host | str, *, subnet: str | None = None, subnet6: str | None = None, mtu: int = 1500,
+             **properties: Any) -> Link:
         """Join two hosts.
 
         properties: rate ('100mbit'), delay ('10ms', one way), jitter, loss, duplicate, reorder, corrupt ('1 %'), the same both
         ways (see Link.set and apply). With none of them the link is a veth pair: no rate, no delay, and packets cross within the
         sender's call.
-        subnet: its network; '' for a link without addresses.
+        subnet: its IPv4 network; '' for a link without IPv4 addresses. subnet6: the same of IPv6; None: one of the lab's where
+        the lab has IPv6, else none.
         """
         ends = [self.hosts[h] if isinstance(h, str) else h for h in (a, b)]
         names = [f'eth{len(h.ports)}' for h in ends]
@@ -517,6 +599,10 @@ class Lab:
             base, bits = units.network(subnet) if subnet else self._next_subnet()
             for i, port in enumerate(ports):
                 port.host.address(port, f'{in_ntoa(base + 1 + i)}/{bits}')
+        if subnet6 or (subnet6 is None and self.ipv6):
+            base, bits = units.network6(subnet6) if subnet6 else self._next_subnet6()
+            for i, port in enumerate(ports):
+                port.host.address(port, f'{in6_ntop(base + 1 + i)}/{bits}')
         link = Link(ports[0], ports[1], params)
         self.links.append(link)
         self._routed = False
@@ -532,11 +618,19 @@ class Lab:
                              f'(it is {self._prefixlen}), or the link a subnet')
         return base, self._prefixlen
 
+    def _next_subnet6(self) -> tuple[int, int]:
+        base = self._subnet6
+        self._subnet6 += 1 << 64
+        if self._subnet6 > self._subnets6_end:
+            raise ValueError(f'no IPv6 subnet is left for link {len(self.links) + 1}: give the lab larger subnets6, or the '
+                             'link a subnet6')
+        return base, 64
+
     def _route(self) -> None:
         """Give each host that has no routes of the user's those of shortest paths, in place of what an earlier look found."""
         self._routed = True
-        for host, cfg in self._routes:
-            fib_del_route(host.net, cfg)  # or it went with its device
+        for take_back in self._routes:
+            take_back()  # or it went with its device
         self._routes.clear()
         for host in self.hosts.values():
             if host.static_routes:
@@ -545,7 +639,12 @@ class Lab:
                 cfg = FibConfig()
                 cfg.fc_dst, cfg.fc_dst_len, cfg.fc_gw = net, bits, gateway
                 if not fib_add_route(host.net, cfg):
-                    self._routes.append((host, cfg))
+                    self._routes.append(partial(fib_del_route, host.net, cfg))
+            for net, bits, gateway in topology.routes(host, AF_INET6):
+                cfg6 = Fib6Config()
+                cfg6.fc_dst, cfg6.fc_dst_len, cfg6.fc_gateway = net, bits, gateway
+                if not ip6_route_add(host.net, cfg6):
+                    self._routes.append(partial(ip6_route_del, host.net, cfg6))
 
     def reroute(self) -> None:
         """Look for the routes again: a device came up, or a host. Those that hosts were given by hand are put back, too."""
@@ -576,7 +675,7 @@ class Lab:
         """
         server = self.host_named(host)
         zone = dns.Zone(self.runtime.names, records or {}, ttl)
-        self.runtime.names.servers.append(in_aton(server.addr))
+        self.runtime.names.servers.append(dns.server_at(server.addr))
         self.runtime.names.servers_of.setdefault(server.name, [])
         return server.service(dns.serve, zone, name='dns')
 
@@ -738,6 +837,13 @@ class Lab:
         for tap in self.taps:
             tap.close()
         self.taps.clear()
+
+
+def forward_packets(net: Net) -> None:
+    """Make a router of a host, for both versions of IP."""
+    net.ipv4.sysctl_ip_forward = 1
+    net.sysctl.set('net.ipv6.conf.all.forwarding', '1')
+    net.sysctl.set('net.ipv6.conf.default.forwarding', '1')
 
 
 def run_module(name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from linnet.include.linux.in6 import in6_prefix_mask, in6_pton
 from linnet.include.linux.inet import in_aton, inet_make_mask
 
 RATES = {'': 1, 'bit': 1, 'kbit': 10**3, 'mbit': 10**6, 'gbit': 10**9, 'tbit': 10**12,
@@ -68,6 +69,22 @@ def prefix(text: str) -> tuple[int, int]:
             raise ValueError(f'prefix {text!r} has a length of {length!r}; it is 0 to 32')
         bits = int(length)
     return in_aton(addr), bits
+
+
+def prefix6(text: str) -> tuple[int, int]:
+    """(address, prefix length) of '2001:db8::1/64'; without a length 128. 'default' is ::/0."""
+    if text == 'default':
+        return 0, 0
+    addr, _, length = text.partition('/')
+    if length and (not length.isdigit() or int(length) > 128):
+        raise ValueError(f'prefix {text!r} has a length of {length!r}; it is 0 to 128')
+    return in6_pton(addr), int(length or 128)
+
+
+def network6(text: str) -> tuple[int, int]:
+    """(network, prefix length) of '2001:db8::/64', host bits cleared."""
+    addr, bits = prefix6(text)
+    return addr & in6_prefix_mask(bits), bits
 
 
 def network(text: str) -> tuple[int, int]:

@@ -40,4 +40,4 @@ def test_a_host_alone_and_links_without_addresses() -> None:
         a, b = lab.host('a'), lab.host('b')
         lab.link(a, b, subnet='')
         assert routes(a) == []
-        assert a.ports[0].subnet is None
+        assert a.ports[0].subnet() is None

@@ -13,8 +13,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from linnet.include.linux.in6 import in6_bytes, in6_pton
 from linnet.include.linux.inet import in_aton, in_ntoa
-from linnet.include.linux.socket import AF_INET, SOCK_DGRAM, SOCK_STREAM, Sockaddr
+from linnet.include.linux.socket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM, Sockaddr, make_sockaddr_in6
 from linnet.kernel.poll import POLLIN
 from linnet.program import calls as sys
 from linnet.program import polling
@@ -40,6 +41,17 @@ class DnsError(Exception):
     def __init__(self, rcode: int) -> None:
         super().__init__(f'DNS rcode {rcode}' if rcode >= 0 else 'no name server answers')
         self.rcode = rcode
+
+
+def parse_address(text: str) -> tuple[int, int]:
+    """(family, number) of an address as text. ValueError: it is none of either family."""
+    return (AF_INET6, in6_pton(text)) if ':' in text else (AF_INET, in_aton(text))
+
+
+def server_at(text: str) -> Sockaddr:
+    """A name server by its address."""
+    family, addr = parse_address(text)
+    return make_sockaddr_in6(addr, PORT) if family == AF_INET6 else Sockaddr(AF_INET, addr, PORT)
 
 
 # -- messages
@@ -133,30 +145,39 @@ class Zone:
     def __init__(self, hosts: HostTable, records: Mapping[str, str | Sequence[str]], ttl: int) -> None:
         self.hosts = hosts
         self.ttl = ttl
-        self.addresses: dict[str, list[int]] = {}
+        self.own = HostTable()  # what the records say
         self.aliases: dict[str, str] = {}
         for name, value in records.items():
             key = name.lower().rstrip('.')
             encode_name(key)
             try:
-                self.addresses[key] = [in_aton(text) for text in ([value] if isinstance(value, str) else value)]
+                for text in [value] if isinstance(value, str) else value:
+                    family, addr = parse_address(text)
+                    self.own.add(key, addr, family)
             except ValueError:
                 if not isinstance(value, str):
                     raise
                 encode_name(value)
                 self.aliases[key] = value.lower().rstrip('.')
 
-    def lookup(self, name: str) -> list[int]:
-        """The addresses of a name."""
-        return self.addresses.get(name) or self.hosts.lookup(name)
+    def lookup(self, name: str, family: int) -> list[int]:
+        """The addresses of a name: of the records, where they have it, else of the host with that name."""
+        given = self.own.lookup(name, AF_INET) or self.own.lookup(name, AF_INET6)
+        return (self.own if given else self.hosts).lookup(name, family)
 
     def reverse(self, name: str) -> str | None:
-        """The host whose address '4.3.2.1.in-addr.arpa' means."""
+        """The host whose address '4.3.2.1.in-addr.arpa' (or 32 hexadecimal digits and '.ip6.arpa') means."""
         try:
-            addr = in_aton('.'.join(reversed(name.removesuffix('.in-addr.arpa').split('.'))))
+            if name.endswith('.ip6.arpa'):
+                digits = name.removesuffix('.ip6.arpa').split('.')
+                if len(digits) != 32 or any(len(digit) != 1 for digit in digits):
+                    return None
+                family, addr = AF_INET6, int(''.join(reversed(digits)), 16)
+            else:
+                family, addr = AF_INET, in_aton('.'.join(reversed(name.removesuffix('.in-addr.arpa').split('.'))))
         except ValueError:
             return None
-        return self.hosts.reverse(addr) or next((known for known, all_ in self.addresses.items() if addr in all_), None)
+        return self.hosts.reverse(addr, family) or self.own.reverse(addr, family)
 
     def answer(self, name: str, kind: int) -> tuple[int, list[Record]]:
         """(rcode, records)."""
@@ -167,16 +188,18 @@ class Zone:
                 break
             found.append((name, CNAME, self.ttl, encode_name(alias)))
             name = alias
-        if name.endswith('.in-addr.arpa'):
+        if name.endswith(('.in-addr.arpa', '.ip6.arpa')):
             host = self.reverse(name)
             if host is None:
                 return NXDOMAIN, found
             return NOERROR, [*found, (name, PTR, self.ttl, encode_name(host))] if kind in (PTR, ANY) else found
-        addresses = self.lookup(name)
-        if not addresses:
+        v4, v6 = self.lookup(name, AF_INET), self.lookup(name, AF_INET6)
+        if not v4 and not v6:
             return NXDOMAIN, found
         if kind in (A, ANY):
-            found += [(name, A, self.ttl, addr.to_bytes(4, 'big')) for addr in addresses]
+            found += [(name, A, self.ttl, addr.to_bytes(4, 'big')) for addr in v4]
+        if kind in (AAAA, ANY):
+            found += [(name, AAAA, self.ttl, in6_bytes(addr)) for addr in v6]
         return NOERROR, found
 
     def reply(self, data: bytes, limit: int) -> bytes | None:
@@ -196,11 +219,12 @@ class Zone:
 
 
 def serve(zone: Zone) -> None:
-    """The name server: a program on one of the hosts."""
-    listener = socket.create_server(('', PORT))
+    """The name server: a program on one of the hosts, for both versions of IP."""
+    listener = socket.create_server(('', PORT), family=socket.AF_INET6, dualstack_ipv6=True)
     threading.Thread(target=serve_streams, args=(zone, listener), daemon=True).start()
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    udp.bind(('', PORT))
+    udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    udp.bind(('::', PORT))
     while True:
         try:
             data, peer = udp.recvfrom(65_535)
@@ -233,10 +257,10 @@ def serve_stream(zone: Zone, conn: socket.socket) -> None:
 
 # -- the resolver
 
-def ask(program: Program, servers: Sequence[int], name: str, kind: int) -> list[Record]:
+def ask(program: Program, servers: Sequence[Sockaddr], name: str, kind: int) -> list[Record]:
     """The records that a name server has for a name; [] where the name has none of that type.
 
-    DnsError with NXDOMAIN: there is no such name; with another rcode, or -1: nobody could tell. servers: addresses (u32).
+    DnsError with NXDOMAIN: there is no such name; with another rcode, or -1: nobody could tell.
     """
     ident = int(program.net.random.u32()) & 0xFFFF
     question = query(ident, name, kind)
@@ -263,12 +287,12 @@ def ask(program: Program, servers: Sequence[int], name: str, kind: int) -> list[
     raise DnsError(worst)
 
 
-def exchange(program: Program, server: int, question: bytes, stream: bool) -> Any:
+def exchange(program: Program, server: Sockaddr, question: bytes, stream: bool) -> Any:
     """Ask one server once: its parsed answer, None if none came in time. Answers to other questions are not looked at."""
     deadline = program.now() + TIMEOUT_NS
-    fd = sys.sys_socket(program, AF_INET, SOCK_STREAM if stream else SOCK_DGRAM, 0)
+    fd = sys.sys_socket(program, server.sa_family, SOCK_STREAM if stream else SOCK_DGRAM, 0)
     try:
-        sys.sys_connect(program, fd, Sockaddr(AF_INET, server, PORT))
+        sys.sys_connect(program, fd, server)
         sys.sys_sendto(program, fd, struct.pack('!H', len(question)) + question if stream else question, 0, None)
         buffer = b''
         while True:
@@ -293,14 +317,17 @@ def exchange(program: Program, server: int, question: bytes, stream: bool) -> An
         sys.sys_close(program, fd)
 
 
-def addresses(program: Program, servers: Sequence[int], name: str) -> list[int]:
-    """The IPv4 addresses of a name. DnsError as of ask()."""
-    return [int.from_bytes(data, 'big') for _, _, _, data in ask(program, servers, name, A)]
+def addresses(program: Program, servers: Sequence[Sockaddr], name: str, family: int) -> list[int]:
+    """The addresses of a name in one family. DnsError as of ask()."""
+    return [int.from_bytes(data, 'big') for _, _, _, data in ask(program, servers, name, AAAA if family == AF_INET6 else A)]
 
 
-def name_of(program: Program, servers: Sequence[int], addr: int) -> str | None:
+def name_of(program: Program, servers: Sequence[Sockaddr], addr: int, family: int) -> str | None:
     """The name of an address, if the servers know one."""
-    arpa = '.'.join(reversed(in_ntoa(addr).split('.'))) + '.in-addr.arpa'
+    if family == AF_INET6:
+        arpa = '.'.join(reversed(f'{addr:032x}')) + '.ip6.arpa'
+    else:
+        arpa = '.'.join(reversed(in_ntoa(addr).split('.'))) + '.in-addr.arpa'
     try:
         found = ask(program, servers, arpa, PTR)
     except DnsError:

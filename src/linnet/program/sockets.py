@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from linnet.include.linux.in6 import in6_ntop
 from linnet.include.linux.inet import in_ntoa
-from linnet.include.linux.socket import AF_INET, Cmsg, Msghdr, Sockaddr
+from linnet.include.linux.socket import AF_INET, AF_INET6, Cmsg, Msghdr, Sockaddr, make_sockaddr_in6
 from linnet.kernel.clock import ns_from_seconds
 from linnet.kernel.file import FD_CLOEXEC, O_NONBLOCK
 from linnet.kernel.poll import POLLERR, POLLHUP, POLLIN, POLLOUT
@@ -28,7 +29,7 @@ from linnet.program.files import F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFD, F_S
 from linnet.program.runtime import Program, current_program, running
 
 T = TypeVar('T')
-Address = Any  # what programs pass: (host, port) for AF_INET
+Address = Any  # what programs pass: (host, port) for AF_INET, (host, port[, flowinfo[, scope id]]) for AF_INET6
 FOREVER = 1 << 62  # ns
 MOST_SECONDS = (1 << 63) / 1e9
 RealSocket = std.socket  # kept: the module's name is patched while a program runs
@@ -49,13 +50,16 @@ def twin(cls: type) -> type:
 
 def to_sockaddr(family: int, address: Address, what: str) -> Sockaddr:
     """A program's address tuple as a Sockaddr. TypeError, OverflowError and gaierror are those of CPython."""
-    if family != AF_INET:
-        raise OSError(errno.EAFNOSUPPORT, f'{what}(): address family {family} is not simulated (AF_INET is)')
+    if family not in (AF_INET, AF_INET6):
+        raise OSError(errno.EAFNOSUPPORT, f'{what}(): address family {family} is not simulated (AF_INET and AF_INET6 are)')
+    v6 = family == AF_INET6
     if not isinstance(address, tuple):
-        raise TypeError(f'{what}(): AF_INET address must be tuple, not {type(address).__name__}')
-    if len(address) != 2:
+        raise TypeError(f'{what}(): {"AF_INET6" if v6 else "AF_INET"} address must be tuple, not {type(address).__name__}')
+    if v6 and not 2 <= len(address) <= 4:
+        raise TypeError('AF_INET6 address must be a tuple (host, port[, flowinfo[, scopeid]])')
+    if not v6 and len(address) != 2:
         raise TypeError(f'{what}(): AF_INET address must be a pair (host, port)')
-    host, port = address
+    host, port = address[:2]
     if not isinstance(port, int):
         raise TypeError(f"'{type(port).__name__}' object cannot be interpreted as an integer")
     if not 0 <= port <= 0xFFFF:
@@ -64,14 +68,22 @@ def to_sockaddr(family: int, address: Address, what: str) -> Sockaddr:
         host = bytes(host).decode('idna')
     if not isinstance(host, str):
         raise TypeError(f'{what}(): host must be str, bytes or bytearray, not {type(host).__name__}')
-    return Sockaddr(AF_INET, names.resolve(current_program(), host), port)
+    if not v6:
+        return Sockaddr(AF_INET, names.resolve(current_program(), host), port)
+    flowinfo, scope = (*map(operator.index, address[2:]), 0, 0)[:2]
+    if not 0 <= flowinfo <= 0xFFFFF:
+        raise OverflowError(f'{what}(): flowinfo must be 0-1048575.')
+    addr, zone = names.resolve6(current_program(), host)
+    return make_sockaddr_in6(addr, port, flowinfo, scope or zone)
 
 
 def from_sockaddr(addr: Sockaddr | None) -> Address:
     """A Sockaddr as a program sees it."""
-    if addr is None or addr.sa_family != AF_INET:
-        return None if addr is None else ''
-    return (in_ntoa(int(addr.sin_addr)), int(addr.sin_port))
+    if addr is None:
+        return None
+    if addr.sa_family == AF_INET6:
+        return (in6_ntop(addr.sin6_addr), int(addr.sin_port), int(addr.sin6_flowinfo), int(addr.sin6_scope_id))
+    return (in_ntoa(int(addr.sin_addr)), int(addr.sin_port)) if addr.sa_family == AF_INET else ''
 
 
 class SimSocket(std.socket):
