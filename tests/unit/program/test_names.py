@@ -47,7 +47,18 @@ def inside(fn: Callable[[], Any]) -> Any:
             [(socket.SOCK_STREAM, 6), (socket.SOCK_DGRAM, 17), (socket.SOCK_RAW, 0)],
         ),
         (lambda: socket.getaddrinfo(None, 7, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)[0][4], ('0.0.0.0', 7)),
-        (lambda: socket.getaddrinfo(None, 7)[0][4], ('127.0.0.1', 7)),
+        (lambda: [i[4] for i in socket.getaddrinfo(None, 7, type=socket.SOCK_STREAM)], [('::1', 7, 0, 0), ('127.0.0.1', 7)]),
+        (
+            lambda: [info[4] for info in socket.getaddrinfo(None, 7, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)],
+            [('0.0.0.0', 7), ('::', 7, 0, 0)],
+        ),
+        (
+            lambda: socket.getaddrinfo('b', 7, socket.AF_INET6, socket.SOCK_STREAM, flags=socket.AI_V4MAPPED),
+            [(socket.AF_INET6, socket.SOCK_STREAM, 6, '', ('::ffff:198.18.0.2', 7, 0, 0))],
+        ),
+        (lambda: socket.getaddrinfo('fe80::1%eth0', 7)[0][4], ('fe80::1', 7, 0, 2)),
+        (lambda: socket.getnameinfo(('fe80::1', 80, 0, 2), socket.NI_NUMERICSERV), ('fe80::1%eth0', '80')),
+        (lambda: socket.getnameinfo(('::1', 80), 0), ('localhost', 'http')),
         (lambda: socket.getaddrinfo('b', 7, flags=socket.AI_CANONNAME)[0][3], 'b'),
     ],
 )
@@ -61,7 +72,10 @@ def test_answers(call: Callable[[], Any], answer: Any) -> None:
         (lambda: socket.getaddrinfo('nobody', 80), socket.EAI_NONAME),
         (lambda: socket.getaddrinfo('b', 'no-such-service'), socket.EAI_SERVICE),
         (lambda: socket.getaddrinfo('b', 80, flags=socket.AI_NUMERICHOST), socket.EAI_NONAME),
-        (lambda: socket.getaddrinfo('b', 80, family=socket.AF_INET6), socket.EAI_ADDRFAMILY),
+        (lambda: socket.getaddrinfo('b', 80, family=socket.AF_INET6), socket.EAI_NODATA),
+        (lambda: socket.getaddrinfo('10.0.0.1', 80, family=socket.AF_INET6), socket.EAI_ADDRFAMILY),
+        (lambda: socket.getaddrinfo('::1', 80, family=socket.AF_INET), socket.EAI_ADDRFAMILY),
+        (lambda: socket.getaddrinfo('fe80::1%nowhere', 80), socket.EAI_NONAME),
         (lambda: socket.gethostbyname('nobody'), socket.EAI_NONAME),
         (lambda: socket.getnameinfo(('10.1.2.3', 80), socket.NI_NAMEREQD), socket.EAI_NONAME),
     ],
@@ -73,3 +87,19 @@ def test_errors(call: Callable[[], Any], number: int) -> None:
         return error.value.errno
 
     assert inside(caught) == number
+
+
+def test_a_host_with_both_is_tried_over_ipv6_first_where_there_is_a_way() -> None:
+    found: dict[str, list[str]] = {}
+
+    def look() -> None:
+        found[socket.gethostname()] = [info[4][0] for info in socket.getaddrinfo('server', 80, type=socket.SOCK_STREAM)]
+    with Lab(ipv6=True) as lab:
+        server, both, v4 = lab.host('server'), lab.host('both'), lab.host('v4')
+        lab.link(server, both)
+        lab.link(server, v4, subnet6='')
+        both.spawn(look)
+        v4.spawn(look)
+        lab.run()
+    assert found['both'] == ['2001:2::1', '198.18.0.1', '198.18.1.1']
+    assert found['v4'] == ['198.18.0.1', '198.18.1.1', '2001:2::1']
