@@ -10,6 +10,7 @@ tests/unit/net/ipv6/route6.txt and writes them there.
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
 import subprocess
@@ -131,6 +132,9 @@ def answer(netlink: Netlink, command: str) -> object:
         return shown(words)
     if verb not in FLAGS:
         done = subprocess.run(command.split(), capture_output=True, text=True)
+        if words[-1] == 'up':
+            while Path(f'/sys/class/net/{words[2]}/operstate').read_text() != 'up\n':  # it looks at the link a little later
+                os.sched_yield()
         return done.returncode
     return netlink.change(verb, parse(words, lambda name: socket.if_nametoindex(name) if name[0] in 'dl' else 999, verb == 'del'))
 

@@ -92,6 +92,9 @@ IN6ADDR_INTERFACELOCAL_ALLROUTERS: Final = 0xFF01_0000_0000_0000_0000_0000_0000_
 IN6ADDR_SITELOCAL_ALLROUTERS: Final = 0xFF05_0000_0000_0000_0000_0000_0000_0002
 
 
+IN6_PREFIX_MASKS: Final = [((1 << plen) - 1) << (128 - plen) for plen in range(129)]
+
+
 def in6_read(data: bytes, offset: int) -> int:
     """The address in the 16 bytes from offset."""
     return int.from_bytes(data[offset:offset + 16], 'big')
@@ -104,7 +107,7 @@ def in6_bytes(addr: int) -> bytes:
 
 def in6_prefix_mask(plen: int) -> int:
     """The netmask of a prefix length of 0 to 128."""
-    return ((1 << plen) - 1) << (128 - plen)
+    return IN6_PREFIX_MASKS[plen]
 
 
 def in6_pton(text: str) -> int:

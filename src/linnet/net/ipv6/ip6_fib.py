@@ -186,6 +186,7 @@ def fib6_add_rt2node(net: Net, table: Fib6Table, leaf: list[Fib6Info], rt: Fib6I
     can_ecmp = rt6_qualify_for_ecmp(rt)
     at = 0
     replace = -1
+    same = False
     siblings: list[Fib6Info] = []
     for i, old in enumerate(leaf):
         if old.fib6_metric > rt.fib6_metric:
@@ -196,8 +197,10 @@ def fib6_add_rt2node(net: Net, table: Fib6Table, leaf: list[Fib6Info], rt: Fib6I
         if (flags & NLM_F_EXCL) != 0:
             return -EEXIST
         if (flags & NLM_F_REPLACE) != 0:
-            if replace < 0:
+            # rather one of the same kind: a gateway's route for a gateway's
+            if not same and (replace < 0 or rt6_qualify_for_ecmp(old) == can_ecmp):
                 replace = i
+                same = rt6_qualify_for_ecmp(old) == can_ecmp
             continue
         if rt6_duplicate_nexthop(old, rt):
             _renew(net, old, rt)
@@ -214,7 +217,6 @@ def fib6_add_rt2node(net: Net, table: Fib6Table, leaf: list[Fib6Info], rt: Fib6I
         rt.fib6_siblings = list(siblings)
         for old in siblings:
             old.fib6_siblings.append(rt)
-            at = leaf.index(old) + 1
     leaf.insert(at, rt)
     return 0
 
@@ -225,9 +227,6 @@ def _renew(net: Net, old: Fib6Info, rt: Fib6Info) -> None:
         fib6_clean_expires(old)
     elif (old.fib6_flags & RTF_EXPIRES) != 0:
         fib6_set_expires(net, old, rt.expires)
-    mtu = rt.fib6_metrics.get(2)  # RTAX_MTU
-    if mtu is not None:
-        old.fib6_metrics[2] = mtu
 
 
 def _replace(net: Net, table: Fib6Table, leaf: list[Fib6Info], at: int, rt: Fib6Info) -> None:

@@ -71,7 +71,6 @@ from linnet.net.ipv6.ip6_fib import (
     fib6_new_table,
     fib6_type_error,
     fib6_update_sernum,
-    rt6_qualify_for_ecmp,
 )
 from linnet.net.ipv6.route_alloc import icmp6_dst_alloc as icmp6_dst_alloc
 from linnet.net.ipv6.route_alloc import ip6_alloc_init
@@ -114,7 +113,7 @@ def ip6_nh_lookup(net: Net, gateway: int, dev: NetDevice | None, table_id: int, 
     for leaf in fib6_leaves(table, gateway):
         f6i = rt6_select(net, leaf, oif, strict)
         if f6i is not None:
-            return f6i if fib6_type_error(f6i.fib6_type) == 0 else None
+            return None if f6i.fib6_flags & RTF_REJECT else f6i
     return None
 
 
@@ -245,11 +244,12 @@ def ip6_route_info_create(net: Net, cfg: Fib6Config) -> tuple[int, Fib6Info | No
         f6i.fib6_flags |= RTF_GATEWAY
     f6i.fib6_protocol = cfg.fc_protocol
     f6i.fib6_type = cfg.fc_type if cfg.fc_type != RTN_UNSPEC else RTN_UNICAST
-    if fib6_is_reject(cfg, net.dev_by_index.get(int(cfg.fc_ifindex))):
-        f6i.fib6_flags |= RTF_REJECT | RTF_NONEXTHOP
     f6i.fib6_dst = cfg.fc_dst & in6_prefix_mask(int(cfg.fc_dst_len))
     f6i.fib6_dst_len = cfg.fc_dst_len
     f6i.fib6_metric = cfg.fc_metric
+    if fib6_is_reject(cfg, net.dev_by_index.get(int(cfg.fc_ifindex))):
+        f6i.fib6_flags = RTF_UP | RTF_REJECT | RTF_NONEXTHOP  # neither a time nor a preference
+        return 0, f6i
     f6i.pref = cfg.fc_pref
     if cfg.fc_expires != 0:
         f6i.fib6_flags |= RTF_EXPIRES
@@ -314,7 +314,7 @@ def ip6_route_multipath_add(net: Net, cfg: Fib6Config) -> int:
         err, f6i = ip6_route_info_create(net, _hop_config(cfg, hop))
         if f6i is None:
             return err
-        if not rt6_qualify_for_ecmp(f6i):
+        if hop.fc_gateway == 0:
             return -EINVAL  # a next hop here is a gateway
         for other in made:
             if other.fib6_nh.dev is f6i.fib6_nh.dev and other.fib6_nh.gw == f6i.fib6_nh.gw:
@@ -368,15 +368,14 @@ def ip6_route_del(net: Net, cfg: Fib6Config) -> int:
     plen = int(cfg.fc_dst_len)
     network = cfg.fc_dst & in6_prefix_mask(plen)
     if cfg.fc_nexthops:
-        done = -ESRCH
+        last = 0
         for hop in cfg.fc_nexthops:
             one = _hop_config(cfg, hop)
             one.fc_metric = cfg.fc_metric
             err = ip6_route_del(net, one)
             if err != 0:
-                return err
-            done = 0
-        return done
+                last = err
+        return last
     for f6i in fib6_leaf(table, network, plen):
         if not _means(cfg, f6i):
             continue
@@ -384,8 +383,10 @@ def ip6_route_del(net: Net, cfg: Fib6Config) -> int:
             for other in list(f6i.fib6_siblings):
                 fib6_del(net, other)
         return fib6_del(net, f6i)
-    if plen == 0 and cfg.fc_ifindex == 0 and cfg.fc_gateway == 0 and cfg.fc_metric == 0 and cfg.fc_protocol == 0:
-        return -ENOENT  # Linux finds the null entry, which nobody may take away
+    if plen == 0 and not fib6_leaf(table, 0, 0) and cfg.fc_gateway == 0 and cfg.fc_metric == 0 and cfg.fc_protocol == 0:
+        lo = net.loopback_dev
+        if cfg.fc_ifindex == 0 or (lo is not None and cfg.fc_ifindex == lo.ifindex):
+            return -ENOENT  # Linux finds the null entry, which nobody may take away
     return -ESRCH
 
 
@@ -472,7 +473,10 @@ def fib6_ifdown(net: Net, f6i: Fib6Info, dev: NetDevice, event: i64) -> bool:
     if not f6i.fib6_siblings:
         return True
     f6i.fib6_nh.nh_flags |= RTNH_F_DEAD | RTNH_F_LINKDOWN
-    return False
+    for hop in f6i.fib6_siblings:
+        if hop.fib6_nh.nh_flags & RTNH_F_DEAD == 0:
+            return False
+    return True
 
 
 def rt6_sync_down_dev(dev: NetDevice, event: i64) -> None:
@@ -482,13 +486,11 @@ def rt6_sync_down_dev(dev: NetDevice, event: i64) -> None:
     """
     net = dev.net
     for f6i in fib6_all(net):
-        if fib6_ifdown(net, f6i, dev, event):
-            fib6_del(net, f6i)
-    # a multipath route ends with its last living next hop
-    for f6i in fib6_all(net):
-        if f6i.fib6_nh.nh_flags & RTNH_F_DEAD and all(
-                hop.fib6_nh.nh_flags & RTNH_F_DEAD for hop in _multipath_of(f6i)):
-            fib6_del(net, f6i)
+        if f6i.fib6_table is not None and fib6_ifdown(net, f6i, dev, event):
+            # a multipath route ends with its last living next hop, or loses the one whose device is no more
+            gone = [f6i] if event == NETDEV_UNREGISTER else _multipath_of(f6i)
+            for hop in gone:
+                fib6_del(net, hop)
     fib6_update_sernum(net)
 
 

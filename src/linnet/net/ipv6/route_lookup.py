@@ -16,6 +16,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from linnet.include.linux.in6 import IN6_PREFIX_MASKS
 from linnet.include.linux.ipv6 import IPV6_FLOWLABEL_MASK, ip6_flowinfo, ipv6_daddr, ipv6_saddr
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.flow import FLOWI_FLAG_KNOWN_NH, Flowi6
@@ -23,6 +24,7 @@ from linnet.include.net.ip6_fib import (
     RT6_LOOKUP_F_HAS_SADDR,
     RT6_LOOKUP_F_IFACE,
     RT6_LOOKUP_F_REACHABLE,
+    RTF_EXPIRES,
     RTF_NONEXTHOP,
     RTF_REJECT,
     Fib6Info,
@@ -31,15 +33,14 @@ from linnet.include.net.ip6_fib import (
     Rt6Info,
 )
 from linnet.include.net.ip_fib import RTNH_F_DEAD, RTNH_F_LINKDOWN
-from linnet.include.net.ipv6 import IPV6_ADDR_LINKLOCAL, IPV6_ADDR_LOOPBACK, IPV6_ADDR_MULTICAST, ipv6_addr_type
-from linnet.include.net.neighbour import NUD_FAILED, NUD_VALID
+from linnet.include.net.neighbour import NUD_FAILED, NUD_VALID, Neighbour
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.sock import Sock
 from linnet.kernel.clock import jiffies_to_nsecs
 from linnet.kernel.errno import EAGAIN
 from linnet.kernel.random import siphash_3u32
 from linnet.net.core.neighbour import __neigh_lookup_noref, __neigh_set_probe_once
-from linnet.net.ipv6.ip6_fib import NSEC_PER_SEC, fib6_check_expired, fib6_leaves, fib6_type_error
+from linnet.net.ipv6.ip6_fib import NSEC_PER_SEC, fib6_check_expired, fib6_type_error
 from linnet.net.ipv6.route_alloc import (
     ip6_null_entry,
     ip6_rt_cache_alloc,
@@ -55,23 +56,23 @@ RT6_LOOKUP_F_IGNORE_LINKSTATE: Final = 0x80000000
 
 
 def rt6_need_strict(daddr: int) -> bool:
-    """Does daddr mean something on one link alone?  Linux: net/ipv6/route.c."""
-    return (ipv6_addr_type(daddr) & (IPV6_ADDR_MULTICAST | IPV6_ADDR_LINKLOCAL | IPV6_ADDR_LOOPBACK)) != 0
+    """Does daddr mean something on one link alone: a group, a link-local address, the loopback's?  Linux: net/ipv6/route.c."""
+    top: i64 = daddr >> 112
+    return top >= 0xFF00 or (top & 0xFFC0) == 0xFE80 or daddr == 1
 
 
 # -- the choice among the routes of one prefix
 
 
-def rt6_check_neigh(f6i: Fib6Info) -> i64:
+def rt6_check_neigh(n: Neighbour | None) -> i64:
     """Does the router answer, as far as is known? Only what is known to have failed does not.  Linux: net/ipv6/route.c."""
-    nh = f6i.fib6_nh
-    if nh.gw == 0 or (f6i.fib6_flags & RTF_NONEXTHOP) != 0:
-        return RT6_NUD_SUCCEED
+    return RT6_NUD_FAIL_PROBE if n is not None and (n.nud_state & NUD_FAILED) != 0 else RT6_NUD_SUCCEED
+
+
+def rt6_router(nh: Fib6Nh) -> Neighbour | None:
+    """What is known of nh's gateway."""
     tbl = nh.dev.net.ipv6.nd_tbl
-    n = None if tbl is None else __neigh_lookup_noref(tbl, nh.gw, nh.dev)
-    if n is None or (n.nud_state & NUD_VALID) != 0 or (n.nud_state & NUD_FAILED) == 0:
-        return RT6_NUD_SUCCEED
-    return RT6_NUD_FAIL_PROBE
+    return None if tbl is None else __neigh_lookup_noref(tbl, nh.gw, nh.dev)
 
 
 def rt6_score_route(f6i: Fib6Info, oif: i64, strict: i64) -> i64:
@@ -83,7 +84,7 @@ def rt6_score_route(f6i: Fib6Info, oif: i64, strict: i64) -> i64:
         return RT6_NUD_FAIL_HARD
     m |= (f6i.pref ^ 2) << 2  # high 3, medium 2, low 1
     if (strict & RT6_LOOKUP_F_REACHABLE) != 0 and (f6i.fib6_flags & RTF_NONEXTHOP) == 0 and f6i.fib6_nh.gw != 0:
-        n = rt6_check_neigh(f6i)
+        n = rt6_check_neigh(rt6_router(f6i.fib6_nh))
         if n < 0:
             return n
     return m
@@ -99,13 +100,11 @@ def rt6_probe(nh: Fib6Nh) -> None:
     dev = nh.dev
     net = dev.net
     idev = dev.ip6_ptr
-    tbl = net.ipv6.nd_tbl
-    if idev is None or tbl is None:
+    n = rt6_router(nh)
+    if idev is None or (n is not None and (n.nud_state & NUD_VALID) != 0):
         return
-    now = net.clock.now
-    n = __neigh_lookup_noref(tbl, nh.gw, dev)
     since = n.updated if n is not None else jiffies_to_nsecs(nh.last_probe)
-    if (n is not None and (n.nud_state & NUD_VALID) != 0) or now <= since + idev.cnf.router_probe_interval * NSEC_PER_SEC:
+    if net.clock.now <= since + idev.cnf.router_probe_interval * NSEC_PER_SEC:
         return
     if n is not None:
         __neigh_set_probe_once(n)
@@ -116,7 +115,7 @@ def rt6_probe(nh: Fib6Nh) -> None:
 def _usable(net: Net, f6i: Fib6Info, strict: i64) -> bool:
     """May the route be taken at all now?"""
     flags = f6i.fib6_nh.nh_flags
-    if (flags & RTNH_F_DEAD) != 0 or fib6_check_expired(net, f6i):
+    if (flags & RTNH_F_DEAD) != 0 or ((f6i.fib6_flags & RTF_EXPIRES) != 0 and fib6_check_expired(net, f6i)):
         return False
     if (flags & RTNH_F_LINKDOWN) != 0 and (strict & RT6_LOOKUP_F_IGNORE_LINKSTATE) == 0:
         idev = f6i.fib6_nh.dev.ip6_ptr
@@ -140,7 +139,7 @@ def rt6_select(net: Net, leaf: list[Fib6Info], oif: i64, strict: i64) -> Fib6Inf
         score = rt6_score_route(f6i, oif, strict)
         if score == RT6_NUD_FAIL_HARD:
             continue
-        if (strict & RT6_LOOKUP_F_REACHABLE) != 0:
+        if (strict & RT6_LOOKUP_F_REACHABLE) != 0 and f6i.fib6_nh.gw != 0:
             rt6_probe(f6i.fib6_nh)
         if score > best_score:
             best = f6i
@@ -153,13 +152,18 @@ def fib6_table_lookup(net: Net, table: Fib6Table, oif: i64, fl6: Flowi6, strict:
 
     Linux: net/ipv6/route.c.
     """
-    leaves = fib6_leaves(table, fl6.daddr)
+    daddr = fl6.daddr
+    prefixes = table.prefixes
     while True:
-        for leaf in leaves:
-            found = rt6_select(net, leaf, oif, strict)
-            if found is not None:
-                return found
-        if (strict & RT6_LOOKUP_F_REACHABLE) == 0:
+        skipped = False
+        for plen in table.lengths:
+            leaf = prefixes[plen].get(daddr & IN6_PREFIX_MASKS[plen])
+            if leaf is not None:
+                found = rt6_select(net, leaf, oif, strict)
+                if found is not None:
+                    return found
+                skipped = True
+        if not skipped or (strict & RT6_LOOKUP_F_REACHABLE) == 0:
             return None
         strict &= ~RT6_LOOKUP_F_REACHABLE
 

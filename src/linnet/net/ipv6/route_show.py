@@ -68,15 +68,19 @@ def fib6_dump(net: Net, table: int = 254) -> str:
     if tb is None:
         return ''
     text = ''
-    seen: list[Fib6Info] = []
+    upto: Fib6Info | None = None
     for f6i in fib6_walk(tb):
-        if f6i in seen or (table == RT6_TABLE_MAIN and f6i.fib6_type == RTN_LOCAL):  # iproute2 looks for the latter in local
+        if upto is not None:
+            # the walk goes on behind the last next hop: a route that came in between is not shown
+            if f6i is upto:
+                upto = None
+            continue
+        if table == RT6_TABLE_MAIN and f6i.fib6_type == RTN_LOCAL:  # iproute2 looks for these in table local
             continue
         text += fib6_route_text(net, f6i) + ' \n'
         if f6i.fib6_siblings:
-            # all next hops stand with the first one, in their order
-            hops = [hop for hop in fib6_walk(tb) if hop is f6i or hop in f6i.fib6_siblings]
-            seen.extend(hops)
+            hops = [f6i, *f6i.fib6_siblings]
+            upto = hops[-1]
             for hop in hops:
                 nh = hop.fib6_nh
                 text += f'\tnexthop{_nh_text(nh)} weight {nh.weight}{_nh_flags_text(nh)} \n'

@@ -35,6 +35,7 @@ class Icmp6Sender:
         raise AssertionError('registered by net/ipv6/icmp.py')
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RouterProber:
     """ndisc_send_ns to a router that was unreachable, for the routes below neighbour discovery (RFC 4191, 3.5)."""
 
