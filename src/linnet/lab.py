@@ -491,7 +491,7 @@ class StallTimer(TimerList):
         """Stop the run where it is stalled."""
         sched = self.lab.world.sched
         now = int(sched.clock.now)
-        if now - self.lab.runtime.last_run >= STALL_NS and not any(
+        if now - sched.last_run >= STALL_NS and not any(
                 timer_pending(task.timer) or task.state == TASK_RUNNING for task in sched.tasks.values() if not task.daemon):
             sched.stop()
         else:

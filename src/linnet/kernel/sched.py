@@ -195,6 +195,7 @@ class Scheduler:
         self.tasks: dict[int, Task] = {}  # alive, by pid
         self.nr_alive: i64 = 0  # tasks alive and not daemon at their start
         self.nr_switches: i64 = 0
+        self.last_run: i64 = 0  # when a task that is no daemon last got the processor, ns
         self.running = False
         self.nr_holders: i64 = 0  # see hold()
         self._next_pid = 1
@@ -268,6 +269,8 @@ class Scheduler:
         self.nr_switches += 1
         task._parked = False
         self._calm = 0
+        if not task.daemon:
+            self.last_run = self.clock.now
         self.current = task
         if hook is None:
             glet.switch()

@@ -216,7 +216,8 @@ class SimEpoll:
 
     def poll(self, timeout: float | None = None, maxevents: int = -1) -> list[tuple[int, int]]:
         """(descriptor, events) of those that are ready; timeout in seconds, None or negative: for ever."""
-        self._check()
+        if self._epfd < 0:
+            self._check()
         if maxevents == -1:
             maxevents = 1023
         elif maxevents <= 0:

@@ -94,13 +94,12 @@ def current_program() -> Program:
     return task.process
 
 
-def weak_reference(base: type) -> tuple[str, ...]:
-    """The slot by which instances of a class derived from `base` can be weakly referenced, if `base` has none.
-
-    A class of these rooms that is derived from a compiled one, and busy, has slots: the interpreter does not get to know the
-    dict of its instances, and is three times as long about each attribute.
+def unshare(instance: Any) -> None:
+    """Give an instance a dict of its own, when its attributes are there: for what is busy and derived from a compiled class. The
+    interpreter (up to 3.12 at least) does not learn its way around the shared dict of such, and takes three times as long about
+    each attribute.
     """
-    return () if base.__weakrefoffset__ else ('__weakref__',)
+    instance.__dict__ = dict(instance.__dict__)
 
 
 class MainThread(threading.Thread):
@@ -129,10 +128,6 @@ class Program(Process):
     of its own has beside its descriptors: sys.argv, sys.path and sys.modules['__main__'].
     """
 
-    __slots__ = ('argv', 'awaited', 'check', 'clock', 'daemon', 'default_timeout', 'environ', 'exception', 'exit_code',
-                 'import_random', 'killed', 'main_thread', 'modules_main', 'path', 'random', 'runtime', 'signals', 'silent',
-                 'stderr', 'stdout', 'tasks', 'world', *weak_reference(Process))
-
     def __init__(self, runtime: Runtime, net: Net, name: str, argv: list[str], pid: int) -> None:
         super().__init__(net, name, pid)
         self.files = FdTable(FIRST_FD)
@@ -160,6 +155,7 @@ class Program(Process):
         self.default_timeout: float | None = None  # of its sockets: socket.setdefaulttimeout()
         self.check = True
         self.silent = False  # it is being ended: what its threads say of that goes nowhere
+        unshare(self)
 
     def now(self) -> int:
         """The world's time, ns; in real time the machine's at this moment."""
@@ -240,10 +236,6 @@ worlds = itertools.count(1)
 class Runtime(SwitchHook):
     """The programs of one World."""
 
-    __slots__ = ('awaited', 'clock', 'entered', 'first_ident', 'hostnames', 'last_run', 'locals', 'names', 'outside', 'programs',
-                 'real', 'real_environ', 'real_main', 'real_path', 'shared_output', 'shown', 'states', 'view', 'world',
-                 *weak_reference(SwitchHook))
-
     def __init__(self, world: World) -> None:
         self.world = world
         self.clock = world.clock
@@ -264,7 +256,7 @@ class Runtime(SwitchHook):
         self.first_ident = FIRST_FD + (next(worlds) << 32)
         self.shared_output = False  # programs without an output of their own use what sys.stdout is at the moment (see _show)
         self.awaited: Program | None = None  # its end ends the run
-        self.last_run = 0  # world's time when a task that is no daemon last ran, ns
+        unshare(self)
         world.sched.hook = self
 
     # -- programs
@@ -424,8 +416,6 @@ class Runtime(SwitchHook):
         """The scheduler is about to run task."""
         if task is not self.entered:
             self._exchange(task)
-        if not task.daemon:
-            self.last_run = int(self.clock.now)
         running.task = task
         running.thread = real_get_ident()
 
