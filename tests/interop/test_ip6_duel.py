@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from helpers.ip6_sender import DATA, Sender, with_options
 from helpers.ip6_wire import DSTOPTS, FRAGMENT, HOP, NONE, ROUTING, Bench6, fraghdr, fragment, ip6, options, routing
 from helpers.netns import Namespace, lacking
+from linnet.include.linux.socket import SOCK_RAW
 
 WHY = lacking()
 pytestmark = pytest.mark.skipif(bool(WHY), reason=WHY)
-KERNEL = str(Path(__file__).parents[1] / 'helpers' / 'ip6_kernel.py')
-DATA = bytes(i * 7 % 251 for i in range(4000))
+HELPERS = Path(__file__).parents[1] / 'helpers'
 
 
 def unknown(action: int) -> bytes:
@@ -85,15 +86,19 @@ def ours(packets: list[bytes]) -> list[list[list[object]]]:
     return answers
 
 
+def kernel(script: str, questions: object) -> list:
+    """The kernel's answers to a script of helpers/."""
+    with Namespace() as ns:
+        done = subprocess.run(['ip', 'netns', 'exec', ns.name, sys.executable, str(HELPERS / script)], timeout=120, text=True,
+                              input=json.dumps(questions), capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 @pytest.fixture(scope='module')
 def theirs() -> dict[str, list[list[list[object]]]]:
     """What the kernel did, run by run."""
-    runs = json.dumps([[packet.hex() for packet in packets] for packets in RUNS.values()])
-    with Namespace() as ns:
-        done = subprocess.run(['ip', 'netns', 'exec', ns.name, sys.executable, KERNEL], input=runs, capture_output=True,
-                              text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    answers = json.loads(done.stdout)
+    answers = kernel('ip6_kernel.py', [[packet.hex() for packet in packets] for packets in RUNS.values()])
     return dict(zip(RUNS, answers, strict=True))
 
 
@@ -101,3 +106,43 @@ def theirs() -> dict[str, list[list[list[object]]]]:
 def test_each_packet_has_the_same_consequences(name: str, theirs: dict[str, list[list[list[object]]]]) -> None:
     for packet, kernel, linnet in zip(RUNS[name], theirs[name], ours(RUNS[name]), strict=True):
         assert linnet == kernel, packet.hex()
+
+
+# -- the other way: how datagrams are cut
+
+HOPOPT, DSTOPT = options(b'\x1e\x04abcd' * 2).hex(), options(b'\x1e\x04efgh').hex()
+Job = tuple[int, str, str, list[int] | None, int, int | None]
+JOBS: list[Job] = [
+    *[(size, hop, dst, None, 1500, None) for hop in ('', HOPOPT) for dst in ('', DSTOPT) for size in (
+        0, 1, 1436, 1437, 1444, 1445, 1452, 1453, 1460, 1461, 2000, 2896, 2897, 8000, 65000, 65535, 65536)],
+    *[(0, '', '', corks, 1500, None) for corks in (
+        [1000, 1000], [1460, 1], [1452, 9], [100, 1360, 1], [1456, 4, 8], [10, 20, 3000, 5], [0, 10], [1400, 60, 100])],
+    *[(size, '', '', None, mtu, None) for mtu in (1280, 1281, 1287, 1288, 1495, 1496, 1497) for size in (1300, 3000)],
+    *[(size, '', '', None, 1500, probe) for probe in range(6) for size in (1460, 1461, 3000)],
+]
+
+
+def anonymous(packet: bytes) -> bytes:
+    """The packet without the identification of its fragment header."""
+    nexthdr, at = packet[6], 40
+    while nexthdr in (HOP, ROUTING, DSTOPTS):
+        nexthdr, at = packet[at], at + 8 * (packet[at + 1] + 1)
+    return packet[:at + 4] + bytes(4) + packet[at + 8:] if nexthdr == FRAGMENT else packet
+
+
+def cut(job: Job) -> tuple[int, list[bytes]]:
+    """What Linnet sends."""
+    size, hop, dst, corks, mtu, probe = job
+    host = Sender(mtu)
+    host.net.ipv6.sysctl_auto_flowlabels = 0
+    host.sk.sk_type = SOCK_RAW
+    if probe is not None:
+        host.np.pmtudisc = probe
+    host.ipc.opt = with_options(bytes.fromhex(hop), bytes.fromhex(dst))
+    err = host.send_corked(corks) if corks else host.send((DATA * 2)[:size])
+    return err, [anonymous(packet) for packet in host.sent()]
+
+
+def test_datagrams_are_cut_alike() -> None:
+    for job, (err, packets) in zip(JOBS, kernel('ip6_kernel_send.py', JOBS), strict=True):
+        assert cut(job) == (err, [anonymous(bytes.fromhex(packet)) for packet in packets]), job

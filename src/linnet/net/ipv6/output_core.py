@@ -25,10 +25,12 @@ def ipv6_select_ident(net: Net, daddr: int, saddr: int) -> i64:
 
 
 def ip6_find_1stfragopt(skb: SkBuff) -> i64:
-    """How many bytes from the network header on belong to each fragment: the IPv6 header, and the extension headers that routers
-    on the way look at (RFC 8200, 4.5: the Per-Fragment headers). -1 where the headers are broken.
+    """How many bytes from the network header on belong to each fragment: the IPv6 header and extension headers up to a routing
+    header. -1 where the headers are broken.
 
-    skb.nhoff is left at the next-header field that a fragment header would change.  Linux: net/ipv6/output_core.c.
+    skb.nhoff is left at the next-header field that a fragment header would change.
+    Linux: net/ipv6/output_core.c. Destination options are in each fragment, as Linux sends them, where there is no routing header
+    too; RFC 8200, 4.5, would have them behind the fragment header then.
     """
     at = skb.network_header
     offset = at + 40
@@ -42,8 +44,6 @@ def ip6_find_1stfragopt(skb: SkBuff) -> i64:
             break  # behind a routing header: for the last destination alone
         if not pskb_may_pull(skb, offset + 8 - skb.data):
             return -1
-        if nexthdr == IPPROTO_DSTOPTS and not _leads_to_routing(skb.head, offset):
-            break
         length = ipv6_optlen(i64(skb.head[offset + 1]))
         nhoff = offset
         nexthdr = i64(skb.head[offset])
@@ -52,11 +52,6 @@ def ip6_find_1stfragopt(skb: SkBuff) -> i64:
             return -1
     skb.nhoff = nhoff
     return offset - at
-
-
-def _leads_to_routing(head: bytes, offset: i64) -> bool:
-    """Do destination options at byte `offset` stand in front of a routing header, for each of its stops to read?"""
-    return i64(head[offset]) == IPPROTO_ROUTING
 
 
 def __ip6_local_out(net: Net, sk: Sock | None, skb: SkBuff) -> i64:

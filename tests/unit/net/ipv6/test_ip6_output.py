@@ -9,21 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet6 import IPv6, defragment6
 
-from helpers.ip6_wire import DSTOPTS, FRAGMENT, HERE, HOP, PROTO, THERE, Bench6, addresses, options
-from linnet.include.linux.in6 import in6_pton
+from helpers.ip6_sender import DATA, Sender, message, with_options
+from helpers.ip6_wire import DSTOPTS, FRAGMENT, HERE, HOP, PROTO, THERE, addresses, options
 from linnet.include.linux.inet import IPPROTO_UDP
-from linnet.include.linux.ipv6 import Ipv6Pinfo
 from linnet.include.linux.netfilter import NF_ACCEPT, NFPROTO_IPV6, NfHookOps, NfHookState
 from linnet.include.linux.skbuff import SkBuff
-from linnet.include.linux.socket import AF_INET6, MSG_MORE, SOCK_DGRAM, Msghdr
-from linnet.include.net.flow import Flowi6
-from linnet.include.net.inet_sock import InetSock
-from linnet.include.net.ip6_fib import Rt6Info
-from linnet.include.net.ipv6 import Ipcm6Cookie, Ipv6Txoptions
+from linnet.include.linux.socket import MSG_MORE
 from linnet.kernel.errno import EMSGSIZE
 from linnet.net.core.skbuff import alloc_skb, skb_bytes
-from linnet.net.core.sock import sock_init_data
-from linnet.net.ipv6.exthdrs import ipv6_opt_lengths
 from linnet.net.ipv6.ip6_output_append import (
     ip6_append_data,
     ip6_flush_pending_frames,
@@ -33,48 +26,6 @@ from linnet.net.ipv6.ip6_output_append import (
 )
 from linnet.net.ipv6.ip6_output_local import ip6_xmit
 from linnet.net.netfilter.core import nf_register_net_hook
-
-DATA = bytes(i * 7 % 251 for i in range(66_000))
-
-
-class Sender(Bench6):
-    """A host with a socket that has no transport: what is sent is the payload of protocol 253."""
-
-    def __init__(self, mtu: int = 1500) -> None:
-        super().__init__()
-        self.sk = InetSock()
-        self.sk.sk_family, self.sk.sk_type, self.sk.sk_protocol, self.sk.sk_net = AF_INET6, SOCK_DGRAM, PROTO, self.net
-        sock_init_data(None, self.sk)
-        self.sk.sk_sndbuf = 1 << 20
-        self.np = Ipv6Pinfo()
-        self.sk.pinet6 = self.np
-        self.before = self.live_packets()
-        idev = self.devices['d0'].ip6_ptr
-        assert idev is not None
-        self.devices['d0'].mtu = idev.cnf.mtu6 = mtu
-        self.ipc = Ipcm6Cookie()
-
-    def flow6(self, dst: str = THERE) -> Flowi6:
-        fl6 = Flowi6()
-        fl6.saddr, fl6.daddr, fl6.flowi6_proto = in6_pton(HERE), in6_pton(dst), PROTO
-        return fl6
-
-    def out_route(self, dst: str = THERE) -> Rt6Info:
-        return self.route(dst, 'd0' if dst.startswith('ff') else '')
-
-    def send(self, data: bytes, dst: str = THERE, head: int = 0) -> int:
-        """One datagram at once: its size on the way out, or the error."""
-        skb = ip6_make_skb(self.sk, self.flow6(dst), message(data), head + len(data), head, self.ipc, self.out_route(dst), 0)
-        return int(self.ipc.err) if skb is None else int(ip6_send_skb(skb))
-
-    def sent(self) -> list[bytes]:
-        return self.taken('d0')
-
-
-def message(data: bytes) -> Msghdr:
-    msg = Msghdr()
-    msg.data = data
-    return msg
 
 
 def fields(packet: bytes) -> tuple[int, int, int, int]:
@@ -198,13 +149,6 @@ def test_the_programs_own_limit() -> None:
     host.np.frag_size = 1280
     assert host.send(DATA[:3000]) == 0
     assert [len(packet) for packet in host.sent()] == [1280, 1280, 48 + 3000 - 2 * 1232]
-
-
-def with_options(hop: bytes = b'', dst: bytes = b'') -> Ipv6Txoptions:
-    opt = Ipv6Txoptions()
-    opt.hopopt, opt.dst1opt = hop, dst
-    ipv6_opt_lengths(opt)
-    return opt
 
 
 @pytest.mark.parametrize('size', [10, 1436, 1437, 5000])
