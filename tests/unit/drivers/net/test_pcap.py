@@ -13,6 +13,7 @@ import pytest
 
 from helpers.devices import bare_net, bare_world, frame
 from helpers.frames import Parsed, super_segment, tcp_frame
+from helpers.frames6 import Parsed6, super_segment6, tcp6_frame
 from linnet import _pure
 from linnet.drivers.net.pcap import PcapTap, call_path, pcapng_block, pcapng_option, pcapng_packet
 from linnet.drivers.net.veth import veth_newlink
@@ -180,6 +181,19 @@ def test_super_segments_are_whole_and_their_checksums_filled_in_the_copy_alone(t
         assert p.ip_ok and p.tcp_ok and p.payload == payload
     assert Look.summed == 3  # CHECKSUM_PARTIAL, as it was sent
     assert world.slab.active() == {}
+
+
+def test_super_segments_of_ipv6_are_whole_too(tmp_path: Path) -> None:
+    _, a, b = link()
+    dev_add_pack(b.net, Ignore(0x86DD))
+    path = tmp_path / 'x.pcapng'
+    tap = PcapTap(str(path), [a, b])
+    payload = bytes(range(256)) * 100
+    dev_queue_xmit(super_segment6(a, tcp6_frame(payload, partial=True), 1428, [1000, 2000]))
+    tap.close()
+    packets = [Parsed6(block.packet()[2]) for block in blocks(path)[3:]]
+    assert len(packets) == 2
+    assert all(p.tcp_ok and p.payload == payload for p in packets)
 
 
 def test_snaplen_cuts_and_tells(tmp_path: Path) -> None:

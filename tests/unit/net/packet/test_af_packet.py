@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from helpers.hosts import Alone, Pair, Prog, fails
-from linnet.include.linux.if_ether import ETH_P_ALL, ETH_P_ARP, ETH_P_IP
+from linnet.include.linux.if_ether import ETH_P_ALL, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6
 from linnet.include.linux.if_packet import (
     PACKET_ADD_MEMBERSHIP,
     PACKET_DROP_MEMBERSHIP,
@@ -30,6 +30,8 @@ from linnet.include.linux.socket import (
 from linnet.kernel.poll import POLLERR, POLLIN
 from linnet.net import socket as sys
 from linnet.net.core.dev import dev_close, dev_open, unregister_netdevice
+from linnet.net.core.skbuff import alloc_skb, consume_skb
+from linnet.net.packet.af_packet import packet_protocol
 
 
 def packet(prog: Prog, type: int = SOCK_RAW, protocol: int = ETH_P_ALL) -> int:
@@ -219,3 +221,27 @@ def test_types_refused(type: int, error: str) -> None:
 def test_wants_privilege() -> None:
     with fails('EPERM'):
         packet(Alone(privileged=False))
+
+
+def test_ipv6_frames_come_in_and_go_out() -> None:
+    pair = Pair(v6=True)
+    here, there = packet(pair.a, SOCK_DGRAM, ETH_P_IPV6), packet(pair.b, SOCK_RAW, ETH_P_IPV6)
+    other = packet(pair.b, SOCK_DGRAM, ETH_P_IP)
+    payload = b'\x60\0\0\0\0\4\xfd\x40' + bytes(15) + b'\1' + bytes(15) + b'\2' + b'data'
+    to = SockaddrLl(pair.dev_a.ifindex, ETH_P_IPV6, 0, 0, pair.dev_b.dev_addr)
+    assert sys.sys_sendto(pair.a.process, here, payload, 0, to) == len(payload)
+    frame, where = receive(pair.b, there)
+    assert frame == pair.dev_b.dev_addr + pair.dev_a.dev_addr + b'\x86\xdd' + payload
+    assert (where.sll_protocol, where.sll_pkttype) == (ETH_P_IPV6, PACKET_HOST)
+    assert drain(pair.b, other) == []
+
+
+@pytest.mark.parametrize(('first', 'protocol'), [(0x45, ETH_P_IP), (0x60, ETH_P_IPV6), (0x20, 0)])
+def test_a_raw_frame_without_a_link_header_tells_its_protocol_itself(first: int, protocol: int) -> None:
+    pair = Pair()
+    pair.dev_a.header_ops = None
+    skb = alloc_skb(pair.world, 40)
+    skb.head, skb.len = bytes([first]) + bytes(39), 40
+    assert packet_protocol(skb, pair.dev_a, 0, True) == protocol
+    assert packet_protocol(skb, pair.dev_a, ETH_P_ARP, True) == ETH_P_ARP
+    consume_skb(skb)
