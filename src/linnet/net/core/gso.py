@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
-from linnet.include.linux.skbuff import SKB_GSO_TCPV4, SKB_GSO_TCPV6, SkbFrag, SkBuff
+from linnet.include.linux.skbuff import CHECKSUM_PARTIAL, SKB_GSO_TCPV4, SKB_GSO_TCPV6, SkbFrag, SkBuff
 from linnet.include.linux.tcp import th_doff
 from linnet.net.core.skbuff import __alloc_skb, pskb_may_pull, skb_copy_header, skb_take_frags, skb_zcopy_set
 
@@ -95,10 +95,13 @@ def skb_segment(skb: SkBuff, features: i64) -> list[SkBuff]:
 
 def skb_gso_network_seglen(skb: SkBuff) -> i64:
     """Bytes of each piece from the network header on.  Linux: net/core/gso.c."""
+    th = skb.transport_header
     thlen: i64 = 0
-    if (skb.gso_type & (SKB_GSO_TCPV4 | SKB_GSO_TCPV6)) != 0 and skb.transport_header >= 0:
-        thlen = th_doff(skb.head, skb.transport_header)
-    return skb.transport_header - skb.network_header + thlen + skb.gso_size
+    if (skb.gso_type & (SKB_GSO_TCPV4 | SKB_GSO_TCPV6)) != 0 and th >= 0:
+        if skb.ip_summed == CHECKSUM_PARTIAL:
+            th = skb.csum_start  # a router of IPv6 has transport_header at the first extension header
+        thlen = th_doff(skb.head, th)
+    return th - skb.network_header + thlen + skb.gso_size
 
 
 def skb_gso_validate_network_len(skb: SkBuff, mtu: i64) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from helpers.frames6 import Parsed6, tcp6_frame
+from helpers.frames6 import DSTOPT, Parsed6, tcp6_frame
 from helpers.ip6_wire import DSTOPTS, FAR, HOP, THERE, Bench6, fragment, ip6, options
 from linnet.include.linux.in6 import in6_bytes, in6_pton
 from linnet.include.linux.netfilter import NF_ACCEPT, NF_DROP, NFPROTO_IPV6, NfHookOps, NfHookState
@@ -139,33 +139,34 @@ def test_a_packet_that_goes_back_where_it_came_from_is_forwarded_and_redirected(
     assert redirect[48:64] == redirect[64:80] == in6_bytes(in6_pton('2001:db8:1::3'))  # it is on the link
 
 
-@pytest.mark.parametrize('size', [1500, 1400])
-def test_a_super_segment_is_measured_by_its_pieces(size: int) -> None:
+@pytest.mark.parametrize('ext', [b'', DSTOPT, b'\0\0\x1e\x04' + b'\xff' * 4])
+@pytest.mark.parametrize('over', [0, 1])
+def test_a_super_segment_is_measured_by_its_pieces(over: int, ext: bytes) -> None:
     """Merged on receipt and cut again on the way out: the pieces are those that came."""
     host = router()
-    mtu(host, 'd1', size)
-    frames = [tcp6_frame(bytes(1428), seq=1000 + i * 1428, src=in6_bytes(in6_pton(THERE)), dst=in6_bytes(in6_pton(FAR)))
+    mtu(host, 'd1', 1500 + len(ext) - over)
+    frames = [tcp6_frame(bytes(1428), seq=1000 + i * 1428, src=in6_bytes(in6_pton(THERE)), dst=in6_bytes(in6_pton(FAR)), ext=ext)
               for i in range(4)]
-    skb = merged(host, frames)
+    skb = merged(host, frames, len(ext))
     host.inject(skb)
-    if size == 1500:
-        pieces = [Parsed6(packet, hlen=0) for packet in host.taken()]
+    if over == 0:
+        pieces = [Parsed6(packet, hlen=0, ext=len(ext)) for packet in host.taken()]
         assert [p.seq for p in pieces] == [1000, 2428, 3856, 5284]
         assert all(p.tcp_ok and p.hops == 63 and p.trailing == 0 for p in pieces)
     else:
-        assert host.taken() == [] and host.errors == [(2, 0, 1400)]
+        assert host.taken() == [] and host.errors == [(2, 0, 1500 + len(ext) - over)]
     assert host.nothing_left()
 
 
-def merged(host: Bench6, frames: list[bytes]) -> SkBuff:
+def merged(host: Bench6, frames: list[bytes], ext: int) -> SkBuff:
     """The frames as GRO hands them up."""
-    whole = frames[0] + b''.join(frame[86:] for frame in frames[1:])
+    whole = frames[0] + b''.join(frame[86 + ext:] for frame in frames[1:])
     whole = whole[:18] + (len(whole) - 54).to_bytes(2, 'big') + whole[20:]
-    skb = host.skb(whole[14:])
+    skb = host.skb(whole[14:], linear=86 + ext)
     skb.gso_size, skb.gso_segs, skb.gso_type = 1428, len(frames), 16
-    skb.ip_summed, skb.csum_start, skb.csum_offset = 3, 54, 16
-    total = sum(int.from_bytes(whole[i:i + 2], 'big') for i in range(22, 54, 2)) + len(whole) - 54 + 6
+    skb.ip_summed, skb.csum_start, skb.csum_offset = 3, 54 + ext, 16
+    total = sum(int.from_bytes(whole[i:i + 2], 'big') for i in range(22, 54, 2)) + len(whole) - 54 - ext + 6
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
-    skb.head = skb.head[:70] + total.to_bytes(2, 'big') + skb.head[72:]
+    skb.head = skb.head[:70 + ext] + total.to_bytes(2, 'big') + skb.head[72 + ext:]
     return skb
