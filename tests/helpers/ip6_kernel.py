@@ -46,6 +46,17 @@ def echo(seq: int) -> bytes:
     return struct.pack('!IHBB', 6 << 28, 8, 58, 64) + src + dst + body[:2] + struct.pack('!H', check) + body[4:]
 
 
+def ready(fd: int) -> None:
+    """Ask until the kernel answers: a device that is up may not have its routes yet."""
+    for _ in range(100):
+        os.write(fd, echo(0xFFFF))
+        while select.select([fd], [], [], 0.1)[0]:
+            data = os.read(fd, 70000)
+            if data[0] >> 4 == 6 and data[6] == 58 and data[40] == 129:
+                return
+    raise TimeoutError('the kernel does not answer')
+
+
 def consequences(fd: int, raw: socket.socket, seq: int) -> list[list[object]]:
     """What happened before the answer to echo request `seq`."""
     out: list[list[object]] = []
@@ -72,6 +83,7 @@ def run(number: int, packets: list[str], raw: socket.socket) -> list[list[list[o
     fcntl.ioctl(fd, TUNSETIFF, struct.pack('16sH22x', name.encode(), IFF_TUN_NO_PI))
     ip('addr', 'add', HERE + '/64', 'dev', name, 'nodad')
     ip('link', 'set', name, 'up')
+    ready(fd)
     answers = []
     for i, packet in enumerate(packets):
         seq = number * 64 + i

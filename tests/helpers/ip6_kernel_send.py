@@ -16,7 +16,7 @@ import socket
 import struct
 import sys
 
-from ip6_kernel import HERE, IFF_TUN_NO_PI, THERE, TUNSETIFF, ip, sysctl
+from ip6_kernel import HERE, IFF_TUN_NO_PI, THERE, TUNSETIFF, ip, ready, sysctl
 
 DATA = bytes(i * 7 % 251 for i in range(70_000))
 MARK = b'end'
@@ -59,6 +59,7 @@ def main() -> None:
     sysctl('net.ipv6.conf.default.router_solicitations', '0')
     ip('addr', 'add', HERE + '/64', 'dev', 'tun0', 'nodad')
     ip('link', 'set', 'tun0', 'up')
+    ready(fd)
     mark = socket.socket(socket.AF_INET6, socket.SOCK_RAW, 253)
     answers = []
     for size, hop, dst, corks, mtu, probe in json.load(sys.stdin):

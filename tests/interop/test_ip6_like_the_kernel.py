@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from helpers.ip6_sender import DATA, Sender, with_options
-from helpers.ip6_wire import DSTOPTS, FRAGMENT, HOP, NONE, ROUTING, Bench6, fraghdr, fragment, ip6, options, routing
+from helpers.ip6_wire import DSTOPTS, FAR, FRAGMENT, HOP, NONE, ROUTING, Bench6, fraghdr, fragment, ip6, options, routing
 from helpers.netns import Namespace, lacking
 from linnet.include.linux.socket import SOCK_RAW
+from linnet.net.core.dev import dev_set_mtu
 
 WHY = lacking()
 pytestmark = pytest.mark.skipif(bool(WHY), reason=WHY)
@@ -146,3 +147,40 @@ def cut(job: Job) -> tuple[int, list[bytes]]:
 def test_datagrams_are_cut_alike() -> None:
     for job, (err, packets) in zip(JOBS, kernel('ip6_kernel_send.py', JOBS), strict=True):
         assert cut(job) == (err, [anonymous(bytes.fromhex(packet)) for packet in packets]), job
+
+
+# -- and through
+
+THROUGH = [
+    ip6(b'data', dst=FAR), ip6(bytes(1360), dst=FAR), ip6(bytes(1361), dst=FAR), ip6(b'', NONE, dst=FAR), ip6(b'', 199, dst=FAR),
+    *[ip6(b'data', dst=FAR, hops=hops) for hops in (0, 1, 2, 255)], ip6(tclass=255, label=0xFFFFF, dst=FAR),
+    *[ip6(src=src, dst=FAR) for src in ('::', 'fe80::9', 'ff02::1', '::1', '2001:db8:7::1')],
+    *[ip6(b'', 199, dst=dst) for dst in (
+        '2001:db8:99::1', '2001:db8:2::1', '2001:db8:2::', 'ff0e::1', 'ff05::2', '::', '::ffff:10.0.0.1')],
+    *[ip6(options(content) + b'x', HOP, dst=FAR) for content in (b'', unknown(0), unknown(1), unknown(2), unknown(3), bytes(14))],
+    *[ip6(options(unknown(action)) + b'x', DSTOPTS, dst=FAR) for action in range(4)],
+    *[ip6(routing(kind, 1) + b'x', ROUTING, dst=FAR) for kind in (0, 4, 99)],
+    fragment(DATA[:64], 64, True, dst=FAR), fragment(DATA[:1353], 64, False, dst=FAR), fragment(DATA[:63], 0, True, dst=FAR),
+    ip6(b'ab', dst=FAR) + bytes(9), ip6(length=200, dst=FAR),
+]
+
+
+@pytest.mark.parametrize('mtu', [1400, 1280])
+def test_packets_are_forwarded_alike(mtu: int) -> None:
+    host = Bench6()
+    assert host.net.sysctl.set('net.ipv6.conf.all.forwarding', '1') == 0
+    assert dev_set_mtu(host.devices['d1'], mtu) == 0
+    host.pass_time(10_000)
+    host.taken()
+    for packet, answer in zip(THROUGH, kernel('ip6_kernel_forward.py', [mtu, [p.hex() for p in THROUGH]]), strict=True):
+        host.told.told = []
+        host.give(packet)
+        linnet = [['error', *error] for error in host.told.told if may_be_told(packet, error)]
+        linnet += [['out', sent.hex()] for sent in host.taken() if sent[8] == 0x20 and sent[24] != 0xFF]
+        assert linnet == answer, packet.hex()
+
+
+def may_be_told(packet: bytes, error: tuple[int, int, int]) -> bool:
+    """What icmpv6_send itself does not send: errors to senders that are none, and of what went to many (RFC 4443, 2.4 e)."""
+    nobody = packet[8:24] == bytes(16) or packet[8] == 0xFF
+    return not nobody and (packet[24] != 0xFF or error[0] == 2 or error[:2] == (4, 2))
