@@ -127,6 +127,7 @@ class Ipv6Devconf:
         self.drop_unsolicited_na: i64 = 0
         self.drop_unicast_in_l2_multicast: i64 = 0
         self.enhanced_dad: i64 = 1
+        self.force_forwarding: i64 = 0  # what comes in by this device is forwarded, whatever conf/all says
         self.force_mld_version: i64 = 0
         self.force_tllao: i64 = 0
         self.keep_addr_on_down: i64 = 0
@@ -183,6 +184,7 @@ def ipv6_devconf_copy(to: Ipv6Devconf, source: Ipv6Devconf) -> None:
     to.drop_unsolicited_na = source.drop_unsolicited_na
     to.drop_unicast_in_l2_multicast = source.drop_unicast_in_l2_multicast
     to.enhanced_dad = source.enhanced_dad
+    to.force_forwarding = source.force_forwarding
     to.force_mld_version = source.force_mld_version
     to.force_tllao = source.force_tllao
     to.ignore_routes_with_linkdown = source.ignore_routes_with_linkdown

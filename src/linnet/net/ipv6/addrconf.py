@@ -413,6 +413,14 @@ def addrconf_forward_change(net: Net, newf: i64) -> None:
         rt6_purge_dflt_routers(net)
 
 
+def addrconf_force_forward_change(net: Net, newf: i64) -> None:
+    """conf/all/force_forwarding was written: all devices follow.  Linux: net/ipv6/addrconf.c."""
+    for dev in net.dev_base:
+        idev = __in6_dev_get(dev)
+        if idev is not None:
+            idev.cnf.force_forwarding = newf
+
+
 def addrconf_dev_forwarding(idev: Inet6Dev, newf: i64) -> None:
     """conf/DEV/forwarding was written.  Linux: net/ipv6/addrconf.c, addrconf_fixup_forwarding."""
     dev_forward_change(idev, newf)

@@ -352,6 +352,8 @@ def rfc3315_s14_backoff_update(net: Net, rt: i64, mrt: i64) -> i64:
 
 def addrconf_mod_rs_timer(idev: Inet6Dev, delay: i64) -> None:
     """The next solicitation is in delay ns.  Linux: net/ipv6/addrconf.c."""
+    if delay < MIN_RETRANS:
+        delay = MIN_RETRANS  # an interval of 0 s or less asks no faster
     timer = idev.rs_timer
     if timer is None:
         timer = RsTimer(idev)

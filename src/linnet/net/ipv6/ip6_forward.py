@@ -94,7 +94,8 @@ def ip6_forward(skb: SkBuff) -> i64:
     dev = skb.dev
     assert dev is not None
     net = rt.dev.net
-    if net.ipv6.devconf_all.forwarding == 0:
+    idev = dev.ip6_ptr
+    if net.ipv6.devconf_all.forwarding == 0 and (idev is None or idev.cnf.force_forwarding == 0):
         return _drop(net, skb, SKB_DROP_REASON_IP_FORWARDING_DISABLED, -EINVAL)
     if skb.pkt_type != PACKET_HOST or skb.sk is not None:
         kfree_skb_reason(skb, SKB_DROP_REASON_NOT_SPECIFIED)

@@ -23,6 +23,7 @@ from linnet.net.ipv6.addrconf import (
     addrconf_dev_forwarding,
     addrconf_disable_change,
     addrconf_disable_ipv6,
+    addrconf_force_forward_change,
     addrconf_forward_change,
 )
 
@@ -30,36 +31,37 @@ DIRECTORY: Final = 'net.ipv6'
 NSEC_PER_MSEC: Final = 1_000_000
 NSEC_PER_SEC: Final = 1_000_000_000
 LONG_MAX: Final = (1 << 62)
+U8_MAX: Final = 255
+U32_MAX: Final = 0xFFFFFFFF
+SECONDS_MAX: Final = INT_MAX // 1000  # what still is an int in jiffies
 
 # name under net.ipv6., attribute of NetnsIpv6 without 'sysctl_' ('' where it is the same), lowest, highest
 INTS: Final = (
-    ('bindv6only', '', 0, 1),
+    ('bindv6only', '', 0, U8_MAX),
     ('auto_flowlabels', '', 0, 3),
-    ('flowlabel_consistency', '', 0, 1),
-    ('flowlabel_state_ranges', '', 0, 1),
+    ('flowlabel_consistency', '', 0, U8_MAX),
+    ('flowlabel_state_ranges', '', 0, U8_MAX),
     ('flowlabel_reflect', '', 0, 7),
-    ('fwmark_reflect', '', 0, 1),
-    ('ip_nonlocal_bind', '', 0, 1),
+    ('fwmark_reflect', '', 0, U8_MAX),
+    ('ip_nonlocal_bind', '', 0, U8_MAX),
     ('idgen_retries', '', INT_MIN, INT_MAX),
-    ('idgen_delay', '', INT_MIN, INT_MAX),
+    ('idgen_delay', '', INT_MIN, SECONDS_MAX),
     ('max_dst_opts_number', 'max_dst_opts_cnt', INT_MIN, INT_MAX),
     ('max_hbh_opts_number', 'max_hbh_opts_cnt', INT_MIN, INT_MAX),
     ('max_dst_opts_length', 'max_dst_opts_len', INT_MIN, INT_MAX),
     ('max_hbh_length', 'max_hbh_opts_len', INT_MIN, INT_MAX),
     ('mld_max_msf', '', INT_MIN, INT_MAX),
     ('mld_qrv', '', 1, INT_MAX),
-    ('ip6frag_high_thresh', '', 0, LONG_MAX),
-    ('ip6frag_low_thresh', '', 0, LONG_MAX),
-    ('ip6frag_time', '', 0, INT_MAX),
+    ('ip6frag_time', '', INT_MIN, SECONDS_MAX),
     ('fib_multipath_hash_policy', 'multipath_hash_policy', 0, 3),
-    ('route.gc_interval', 'ip6_rt_gc_interval', 0, INT_MAX),
-    ('route.mtu_expires', 'ip6_rt_mtu_expires', 0, INT_MAX),
+    ('route.gc_interval', 'ip6_rt_gc_interval', INT_MIN, SECONDS_MAX),
+    ('route.mtu_expires', 'ip6_rt_mtu_expires', INT_MIN, SECONDS_MAX),
     ('route.min_adv_mss', 'ip6_rt_min_advmss', INT_MIN, INT_MAX),
     ('route.max_size', 'ip6_rt_max_size', INT_MIN, INT_MAX),
     ('icmp.ratelimit', 'icmpv6_time', 0, INT_MAX),
-    ('icmp.echo_ignore_all', 'icmpv6_echo_ignore_all', 0, 1),
-    ('icmp.echo_ignore_multicast', 'icmpv6_echo_ignore_multicast', 0, 1),
-    ('icmp.echo_ignore_anycast', 'icmpv6_echo_ignore_anycast', 0, 1),
+    ('icmp.echo_ignore_all', 'icmpv6_echo_ignore_all', 0, U8_MAX),
+    ('icmp.echo_ignore_multicast', 'icmpv6_echo_ignore_multicast', 0, U8_MAX),
+    ('icmp.echo_ignore_anycast', 'icmpv6_echo_ignore_anycast', 0, U8_MAX),
     ('icmp.error_anycast_as_unicast', 'icmpv6_error_anycast_as_unicast', 0, 1),
 )
 
@@ -88,7 +90,7 @@ CONF: Final = (
     ('enhanced_dad', INT_MIN, INT_MAX),
     ('force_mld_version', INT_MIN, INT_MAX),
     ('force_tllao', INT_MIN, INT_MAX),
-    ('ignore_routes_with_linkdown', 0, 1),
+    ('ignore_routes_with_linkdown', INT_MIN, INT_MAX),
     ('keep_addr_on_down', INT_MIN, INT_MAX),
     ('max_addresses', INT_MIN, INT_MAX),
     ('max_desync_factor', INT_MIN, INT_MAX),
@@ -99,15 +101,15 @@ CONF: Final = (
     ('ndisc_tclass', 0, 255),
     ('optimistic_dad', INT_MIN, INT_MAX),
     ('proxy_ndp', INT_MIN, INT_MAX),
-    ('ra_defrtr_metric', 1, INT_MAX),
+    ('ra_defrtr_metric', 1, U32_MAX),
     ('ra_honor_pio_life', 0, 1),
     ('regen_max_retry', INT_MIN, INT_MAX),
     ('regen_min_advance', INT_MIN, INT_MAX),
-    ('router_probe_interval', 0, INT_MAX),
+    ('router_probe_interval', INT_MIN, SECONDS_MAX),
     ('router_solicitations', -1, INT_MAX),
-    ('router_solicitation_delay', 0, INT_MAX),
-    ('router_solicitation_interval', 0, INT_MAX),
-    ('router_solicitation_max_interval', 0, INT_MAX),
+    ('router_solicitation_delay', INT_MIN, SECONDS_MAX),
+    ('router_solicitation_interval', INT_MIN, SECONDS_MAX),
+    ('router_solicitation_max_interval', INT_MIN, SECONDS_MAX),
     ('suppress_frag_ndisc', INT_MIN, INT_MAX),
     ('temp_prefered_lft', INT_MIN, INT_MAX),
     ('temp_valid_lft', INT_MIN, INT_MAX),
@@ -139,6 +141,23 @@ class CtlTime6(CtlScaled):
     def from_user(self, value: int) -> int | None:
         """An int of the file's unit always fits 64 bits of ns."""
         return value * self.scale
+
+
+class CtlFragThresh(CtlInt):
+    """ip6frag_low_thresh and _high_thresh: neither passes the other.  Linux: net/ipv6/reassembly.c."""
+
+    def __init__(self, net: Net, attr: str) -> None:
+        super().__init__(net.ipv6, attr, 0, LONG_MAX)
+        self.net = net
+
+    def write(self, value: str) -> int:
+        """-EINVAL where the low one would be above the high one."""
+        before = self.get_values()
+        err = super().write(value)
+        if err == 0 and self.net.ipv6.sysctl_ip6frag_low_thresh > self.net.ipv6.sysctl_ip6frag_high_thresh:
+            self.set_values(before)
+            return -EINVAL
+        return err
 
 
 class CtlConf(CtlTable):
@@ -188,6 +207,23 @@ class CtlForwarding6(CtlConf):
         return 0
 
 
+class CtlForceForwarding(CtlConf):
+    """conf/NAME/force_forwarding: forward what comes in by the device.  Linux: addrconf_sysctl_force_forwarding."""
+
+    def get(self) -> i64:
+        """0 or 1."""
+        return self.cnf.force_forwarding
+
+    def put(self, value: i64) -> int:
+        """Of all: each device is set."""
+        if value < 0 or value > 1:
+            return -EINVAL
+        self.cnf.force_forwarding = value
+        if self.cnf is self.net.ipv6.devconf_all:
+            addrconf_force_forward_change(self.net, value)
+        return 0
+
+
 class CtlDisableIpv6(CtlConf):
     """conf/NAME/disable_ipv6.  Linux: net/ipv6/addrconf.c, addrconf_sysctl_disable."""
 
@@ -223,7 +259,10 @@ class CtlMtu6(CtlConf):
 
 
 class CtlAddrGenMode(CtlConf):
-    """conf/NAME/addr_gen_mode: 0 of the hardware address, 1 none, 2 and 3 random.  Linux: addrconf_sysctl_addr_gen_mode."""
+    """conf/NAME/addr_gen_mode: 0 of the hardware address, 1 none, 3 random. 2 needs a secret, which cannot be set here.
+
+    Linux: addrconf_sysctl_addr_gen_mode.
+    """
 
     def get(self) -> i64:
         """The mode."""
@@ -231,7 +270,7 @@ class CtlAddrGenMode(CtlConf):
 
     def put(self, value: i64) -> int:
         """A device that is up gets a link-local address of that kind besides."""
-        if value < 0 or value > 3:
+        if value < 0 or value > 3 or value == 2:
             return -EINVAL
         changed = value != self.cnf.addr_gen_mode
         self.cnf.addr_gen_mode = value
@@ -246,6 +285,7 @@ def addrconf_sysctl_fill(net: Net, cnf: Ipv6Devconf, idev: Inet6Dev | None, name
     for entry, low, high in CONF:
         net.sysctl.register(start + entry, CtlInt(cnf, entry, low, high))
     net.sysctl.register(start + 'forwarding', CtlForwarding6(net, cnf, idev))
+    net.sysctl.register(start + 'force_forwarding', CtlForceForwarding(net, cnf, idev))
     net.sysctl.register(start + 'disable_ipv6', CtlDisableIpv6(net, cnf, idev))
     net.sysctl.register(start + 'mtu', CtlMtu6(net, cnf, idev))
     net.sysctl.register(start + 'addr_gen_mode', CtlAddrGenMode(net, cnf, idev))
@@ -314,6 +354,8 @@ def ipv6_sysctl_fill(net: Net) -> None:
     registry = net.sysctl
     for name, attr, low, high in INTS:
         registry.register('net.ipv6.' + name, CtlInt(ipv6, 'sysctl_' + (attr if attr else name), low, high))
+    for name in ('ip6frag_low_thresh', 'ip6frag_high_thresh'):
+        registry.register('net.ipv6.' + name, CtlFragThresh(net, 'sysctl_' + name))
     addrconf_sysctl_fill(net, ipv6.devconf_all, None, 'all')
     addrconf_sysctl_fill(net, ipv6.devconf_dflt, None, 'default')
     tbl = ipv6.nd_tbl

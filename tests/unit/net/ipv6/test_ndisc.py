@@ -341,6 +341,19 @@ def test_a_router_redirects_who_could_have_sent_it_there_itself() -> None:
     assert len(bench.take(REDIRECT)) == 1
 
 
+def test_force_forwarding_lets_one_device_forward_on_a_host() -> None:
+    bench = Bench6()
+    assert bench.add('2001:db8::5', flags=IFA_F_NODAD) == 0
+    bench.ns('2001:db8::5', '2001:db8::8', lladdr=OTHER_MAC, mac=OTHER_MAC)
+    bench.take()
+    for force, forwarded in ((0, 0), (1, 1)):
+        bench.set('eth0.force_forwarding', force)
+        bench.receive(bytes([128, 0, 0, 0, 0, 1, 0, 0]), '2001:db8::9', '2001:db8::8', hop=64, dst_mac=MY_MAC)
+        assert len(bench.take(128)) == forwarded
+    bench.set('all.force_forwarding', 0)
+    assert bench.net.sysctl.get('net.ipv6.conf.eth0.force_forwarding') == '0'
+
+
 def test_a_device_that_comes_up_is_announced_with_ndisc_notify() -> None:
     bench = Bench6(ndisc_notify=1, keep_addr_on_down=1)
     assert bench.add('2001:db8::5', flags=IFA_F_NODAD) == 0

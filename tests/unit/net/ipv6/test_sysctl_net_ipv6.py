@@ -26,7 +26,7 @@ def test_defaults(name: str, value: str) -> None:
 
 @pytest.mark.parametrize(('name', 'value'), [
     ('conf.eth0.hop_limit', '0'), ('conf.eth0.hop_limit', '256'), ('conf.eth0.mtu', '1279'), ('conf.eth0.mtu', '1501'),
-    ('conf.eth0.forwarding', 'yes'), ('conf.eth0.addr_gen_mode', '4'), ('bindv6only', '2'), ('mld_qrv', '0'),
+    ('conf.eth0.forwarding', 'yes'), ('conf.eth0.addr_gen_mode', '4'), ('bindv6only', '256'), ('mld_qrv', '0'),
     ('conf.eth0.router_solicitations', '-2'), ('conf.eth0.ndisc_tclass', '256'), ('conf.eth0.disable_ipv6', ''),
 ])
 def test_ranges(name: str, value: str) -> None:
