@@ -332,6 +332,13 @@ MIB6_NAMES: Final = (
     ('Udp6IgnoredMulti', UDP_MIB_IGNOREDMULTI), ('Udp6MemErrors', UDP_MIB_MEMERRORS),
 )
 
+# ICMPv6's messages that have names there, as Icmp6In… and Icmp6Out…: the name and the type
+ICMP6_TYPE_NAMES: Final = (
+    ('DestUnreachs', 1), ('PktTooBigs', 2), ('TimeExcds', 3), ('ParmProblems', 4), ('Echos', 128), ('EchoReplies', 129),
+    ('GroupMembQueries', 130), ('GroupMembResponses', 131), ('GroupMembReductions', 132), ('RouterSolicits', 133),
+    ('RouterAdvertisements', 134), ('NeighborSolicits', 135), ('NeighborAdvertisements', 136), ('Redirects', 137),
+    ('MLDv2Reports', 143),
+)
 ICMP6_NAMES: Final = (
     'Icmp6InMsgs', 'Icmp6InErrors', 'Icmp6OutMsgs', 'Icmp6OutErrors', 'Icmp6InCsumErrors', 'Icmp6OutRateLimitHost',
 )
@@ -358,6 +365,11 @@ class NetnsMib:
         for name6, field in MIB6_NAMES:
             if name6 == name:
                 return self.ipv6[field]
+        for message, type in ICMP6_TYPE_NAMES:
+            if name == 'Icmp6In' + message:
+                return self.icmpv6_types[type]
+            if name == 'Icmp6Out' + message:
+                return self.icmpv6_types[256 + type]
         raise KeyError(f'no counter named {name!r}; the names are those of nstat')
 
     def as_dict(self) -> dict[str, int]:

@@ -73,10 +73,8 @@ from linnet.include.net.snmp import (
     ICMP6_MIB_INERRORS,
     ICMP6_MIB_INMSGS,
     ICMP6_MIB_OUTERRORS,
-    ICMP6_MIB_OUTMSGS,
     ICMP6_MIB_RATELIMITHOST,
     ICMP6MSGIN_INC_STATS,
-    ICMP6MSGOUT_INC_STATS,
 )
 from linnet.kernel.errno import EACCES, ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ENETUNREACH, EPROTO
 from linnet.kernel.softirq import local_bh_disable, local_bh_enable
@@ -316,8 +314,6 @@ def icmpv6_push_pending_frames(net: Net, sk: RawSock, fl6: Flowi6, header: bytes
     check = int(csum_ipv6_magic(fl6.saddr, fl6.daddr, length, IPPROTO_ICMPV6, csum_partial(payload, csum_partial(header, 0))))
     skb.head = header[:2] + check.to_bytes(2, 'big') + header[4:]
     skb.ip_summed = CHECKSUM_NONE
-    ICMP6_INC_STATS(net, ICMP6_MIB_OUTMSGS)
-    ICMP6MSGOUT_INC_STATS(net, i64(header[0]))
     ip6_push_pending_frames(sk)
 
 
