@@ -4,7 +4,8 @@
 A script is a list of steps; a step is a tuple: an operation of the program ('send', n, flags), ('recv', n), ('close',) ... or of
 the peer, ('peer', flags, ack, data length ...), ('burst', step, step ...) for segments of the peer without a pause between, or
 ('wait', ms); ('count', name ...) gives the host's counters. After each step the outgoing segments of the next SETTLE ms are
-noted as (flags, seq, length, ack), relative to the initial sequence numbers; ('wait', ms) notes the time of each as well.
+noted as (flags, seq, length, ack), relative to the initial sequence numbers; ('wait', ms) notes the time of each as well. Over
+IPv6 the flags are followed by what the header says: traffic class, hop limit, and whether there is a flow label.
 """
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ import time
 from typing import Any
 
 HERE, THERE = '10.0.0.1', '10.0.0.2'
+HERE6, THERE6 = 'fd00::1', 'fd00::2'
 PORT = 8080
 LISTEN_PORT = 8081
 SETTLE = 15  # ms
@@ -42,7 +44,9 @@ def bits_of(flags: str) -> int:
 class Connection:
     """What both sides of the duel share: packets of the hand-played peer, and what comes from the stack."""
 
-    def __init__(self) -> None:
+    def __init__(self, v6: bool = False) -> None:
+        self.v6 = v6
+        self.here, self.there = (HERE6, THERE6) if v6 else (HERE, THERE)
         self.their_isn = 0
         self.their_port = 0
         self.nxt = 1
@@ -52,7 +56,8 @@ class Connection:
         self.their_tsval = 0
         self.tsval = 5000
 
-    def packet(self, flags: str, ack: int, length: int, window: int, seq: int | None, urg: int, options: bytes) -> bytes:
+    def packet(self, flags: str, ack: int, length: int, window: int, seq: int | None, urg: int, options: bytes,
+               tclass: int = 0) -> bytes:
         """A segment of the peer; length bytes of payload."""
         bits = bits_of(flags)
         rel = self.nxt if seq is None else seq
@@ -63,13 +68,17 @@ class Connection:
             '!HHIIBBHHH', PORT, self.their_port, (ISN + rel) & 0xFFFFFFFF,
             (self.their_isn + ack) & 0xFFFFFFFF if bits & 0x10 else 0, (5 + len(options) // 4) << 4, bits, window, 0, urg,
         ) + options + bytes(length)
+        if seq is None:
+            self.nxt += length + (1 if 'F' in flags else 0)
+        if self.v6:
+            addresses = socket.inet_pton(socket.AF_INET6, THERE6) + socket.inet_pton(socket.AF_INET6, HERE6)
+            tcp = tcp[:16] + struct.pack('!H', checksum(addresses + struct.pack('!II', len(tcp), 6) + tcp)) + tcp[18:]
+            return struct.pack('!IHBB', 6 << 28 | tclass << 20 | 0x12345, len(tcp), 6, 64) + addresses + tcp
         pseudo = socket.inet_aton(THERE) + socket.inet_aton(HERE) + struct.pack('!BBH', 0, 6, len(tcp))
         tcp = tcp[:16] + struct.pack('!H', checksum(pseudo + tcp)) + tcp[18:]
         ip = struct.pack('!BBHHHBBH', 0x45, 0, 20 + len(tcp), 0, 0x4000, 64, 6, 0)
         ip += socket.inet_aton(THERE) + socket.inet_aton(HERE)
         ip = ip[:10] + struct.pack('!H', checksum(ip)) + ip[12:]
-        if seq is None:
-            self.nxt += length + (1 if 'F' in flags else 0)
         return ip + tcp
 
     def blocks(self, sack: list[list[int]]) -> bytes:
@@ -81,10 +90,9 @@ class Connection:
 
     def note(self, packet: bytes) -> Note | None:
         """(flags, seq, length, ack, window) of an outgoing segment, flags with its SACK blocks; None where it is none."""
-        if packet[0] >> 4 != 4 or packet[9] != 6:
+        if packet[0] >> 4 != (6 if self.v6 else 4) or packet[6 if self.v6 else 9] != 6:
             return None
-        ihl = (packet[0] & 15) * 4
-        tcp = packet[ihl:]
+        tcp = packet[40 if self.v6 else (packet[0] & 15) * 4:]
         sport, _, seq, ack, doff, bits, window = struct.unpack_from('!HHIIBBH', tcp)
         if bits & 0x02:
             self.their_isn, self.their_port = seq, sport
@@ -101,6 +109,9 @@ class Connection:
                 numbers = struct.unpack_from(f'!{(tcp[at + 1] - 2) // 4}I', tcp, at + 2)
                 flags += ' sack ' + ' '.join(str((n - ISN) & 0xFFFFFFFF) for n in numbers)
             at += 1 if tcp[at] == 1 else tcp[at + 1]
+        if self.v6:
+            word = int.from_bytes(packet[:4], 'big')
+            flags += f' class {word >> 20 & 255} hops {packet[7]}' + (' label' if word & 0xFFFFF else '')
         rel, length = (seq - self.their_isn) & 0xFFFFFFFF, len(tcp) - (doff >> 4) * 4
         if length:
             self.highest = max(self.highest, rel + length)
@@ -130,17 +141,18 @@ TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 1, 0x1000
 class KernelHost:
     """A TUN device and a socket of the real kernel."""
 
-    def __init__(self, sysctls: dict[str, str]) -> None:
+    def __init__(self, sysctls: dict[str, str], v6: bool = False) -> None:
         self.tun = os.open('/dev/net/tun', os.O_RDWR)
         fcntl.ioctl(self.tun, TUNSETIFF, struct.pack('16sH22s', b'duel0', IFF_TUN | IFF_NO_PI, b''))
-        for command in ('ip link set lo up', f'ip addr add {HERE}/24 dev duel0', 'ip link set duel0 up'):
+        for command in ('ip link set lo up', f'ip addr add {HERE}/24 dev duel0', 'ip link set duel0 up',
+                        f'ip -6 addr add {HERE6}/64 dev duel0 nodad'):
             subprocess.run(command.split(), check=True)
         for name, value in {**SYSCTLS, **sysctls}.items():
             with open(f'/proc/sys/net/ipv4/{name}', 'w') as file:
                 file.write(value)
-        self.conn = Connection()
+        self.conn = Connection(v6)
         self.timestamps = sysctls.get('tcp_timestamps') == '1'
-        self.fd = socket.socket()
+        self.fd = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET)
         self.fd.setblocking(False)
 
     def inject(self, packet: bytes) -> None:
@@ -172,10 +184,10 @@ class KernelHost:
         """One operation of the program: its result, or the name of its error."""
         try:
             if op == 'connect':
-                return self.fd.connect((THERE, PORT))
+                return self.fd.connect((self.conn.there, PORT))
             if op == 'listen':
                 self.fd.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                self.fd.bind((HERE, LISTEN_PORT))
+                self.fd.bind((self.conn.here, LISTEN_PORT))
                 self.conn.their_port = LISTEN_PORT
                 return self.fd.listen(args[0] if args else 5)
             if op == 'accept':
@@ -206,15 +218,15 @@ class KernelHost:
 class LinnetHost:
     """The same, in virtual time."""
 
-    def __init__(self, sysctls: dict[str, str]) -> None:
+    def __init__(self, sysctls: dict[str, str], v6: bool = False) -> None:
         from helpers.tcp_wire import Wire
 
-        self.wire = Wire()
+        self.wire = Wire(v6=v6)
         for name, value in {**SYSCTLS, **sysctls}.items():
             assert self.wire.net.sysctl.set(f'net.ipv4.{name}', value) == 0, name
-        self.conn = Connection()
+        self.conn = Connection(v6)
         self.timestamps = sysctls.get('tcp_timestamps') == '1'
-        self.fd = self.wire.prog.nonblocking(self.wire.prog.socket())
+        self.fd = self.wire.prog.nonblocking(self.wire.prog.socket(family=socket.AF_INET6 if v6 else socket.AF_INET))
         self.closed = False
 
     def inject(self, packet: bytes) -> None:
@@ -245,9 +257,9 @@ class LinnetHost:
         def run() -> Any:
             try:
                 if op == 'connect':
-                    return prog.connect(self.fd, THERE, PORT)
+                    return prog.connect(self.fd, self.conn.there, PORT)
                 if op == 'listen':
-                    prog.bind(self.fd, HERE, LISTEN_PORT)
+                    prog.bind(self.fd, self.conn.here, LISTEN_PORT)
                     self.conn.their_port = LISTEN_PORT
                     return prog.listen(self.fd, args[0] if args else 5)
                 if op == 'accept':
@@ -281,7 +293,7 @@ def say(host: KernelHost | LinnetHost, step: Step) -> None:
         options['ack'] = host.conn.waited
     host.inject(host.conn.packet(
         step[1], options.get('ack', 1), options.get('data', 0), options.get('win', 65535), options.get('seq'),
-        options.get('urg', 0), bytes(options.get('opt', [])) + host.conn.blocks(options.get('sack', [])),
+        options.get('urg', 0), bytes(options.get('opt', [])) + host.conn.blocks(options.get('sack', [])), options.get('class', 0),
     ))
 
 
@@ -322,15 +334,15 @@ def connecting(delay: int = 0, win: int = 65535, mss: int = 1460, wscale: int | 
     return steps
 
 
-def on_linnet(script: list[Step], sysctls: dict[str, str] | None = None) -> list[Note]:
+def on_linnet(script: list[Step], sysctls: dict[str, str] | None = None, v6: bool = False) -> list[Note]:
     """The notes of a run on Linnet."""
-    return play(LinnetHost(sysctls or {}), script)
+    return play(LinnetHost(sysctls or {}, v6), script)
 
 
-def on_kernel(script: list[Step], sysctls: dict[str, str] | None = None) -> list[Note]:
+def on_kernel(script: list[Step], sysctls: dict[str, str] | None = None, v6: bool = False) -> list[Note]:
     """The notes of a run on this machine's kernel, in a network namespace of its own (root)."""
     done = subprocess.run(
-        ['unshare', '-n', sys.executable, __file__], input=json.dumps([script, sysctls or {}]), capture_output=True, text=True,
+        ['unshare', '-n', sys.executable, __file__], input=json.dumps([script, sysctls or {}, v6]), capture_output=True, text=True,
         check=False, timeout=300,
     )
     assert done.returncode == 0, done.stderr
@@ -340,5 +352,5 @@ def on_kernel(script: list[Step], sysctls: dict[str, str] | None = None) -> list
 
 if __name__ == '__main__':
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))  # what else runs on the machine must not show in the times
-    the_script, the_sysctls = json.load(sys.stdin)
-    json.dump(play(KernelHost(the_sysctls), [tuple(step) for step in the_script]), sys.stdout)
+    the_script, the_sysctls, over_ipv6 = json.load(sys.stdin)
+    json.dump(play(KernelHost(the_sysctls, over_ipv6), [tuple(step) for step in the_script]), sys.stdout)

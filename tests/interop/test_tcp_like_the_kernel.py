@@ -131,6 +131,24 @@ CLOSE: dict[str, list[Step]] = {
     'SHUT_RD': [*connecting(20), ('shutdown', 0), data(100), ('recv', 10), ('wait', 100), ('close',)],
 }
 SCRIPTS = {**OPEN, **SEND, **LOSS, **RECEIVE, **CLOSE}
+# what IPv6's header says of answers without a socket, of requests, and of TIME_WAIT; class 0xb9 has the bits of ECN
+IPV6: dict[str, list[Step]] = {
+    'class of a RST': [('listen',), ('close',), ('peer', 'S', {'seq': 0, 'class': 0xB9})],
+    'class of a RST by a socket': [('connect',), ('peer', '.', {'ack': 77, 'class': 0xB9})],
+    'class of a SYN-ACK': [('listen',), ('peer', 'S', {'seq': 0, 'opt': MSS, 'class': 0xB8}), ('wait', 3500)],
+    'class of a request that says where it is': [('listen',), SYN, ('peer', '.', {'seq': 100_000, 'class': 0xB9}), ACK],
+    'class of TIME_WAIT': [*connecting(), ('close',), ('peer', 'F.', {'ack': 2, 'class': 0xB8}),
+                           ('peer', 'F.', {'seq': 1, 'ack': 2, 'class': 0xB8}),
+                           ('peer', '.', {'seq': 5000, 'ack': 2, 'class': 0xB8})],
+    'RST in TIME_WAIT, then a SYN': [*connecting(), ('close',), ('peer', 'F.', {'ack': 2}), ('peer', 'S', {'seq': 90_000}),
+                                     ('peer', 'R', {'seq': 2})],
+    'data for a closed port': [('listen',), ('close',), ('peer', 'P.', {'data': 100, 'ack': 3, 'class': 1})],
+    'no MSS': [('listen',), ('peer', 'S', {'seq': 0}), ACK, ('accept',), ('send', 3000), ('getopt', 6, 2)],
+    'MSS of little': [('listen',), ('peer', 'S', {'seq': 0, 'opt': [2, 4, 0, 100]}), ACK, ('accept',), ('send', 1000)],
+}
+CE = ('peer', 'P.', {'data': 100, 'ack': 101, 'class': 3})
+ECN: list[Step] = [('connect',), ('peer', 'S.E', {'seq': 0, 'opt': MSS}), ('send', 100), ack(101), CE, ('recv', 100),
+                   ('send', 100), data(100, ack=201), ('peer', 'W.', {'ack': 201}), ('shutdown', 1)]
 # both ends of the window scale's range depend on it, and today's kernels have more than Linnet's defaults
 SYSCTLS = {'tcp_rmem': '4096 131072 6291456'}
 
@@ -146,13 +164,13 @@ def differences(script: list[Step], kernel: list[Note], linnet: list[Note]) -> l
     return found
 
 
-def compare(script: list[Step], sysctls: dict[str, str]) -> None:
+def compare(script: list[Step], sysctls: dict[str, str], v6: bool = False) -> None:
     """Run a script on both, and hold one against the other."""
-    linnet = on_linnet(script, sysctls)
+    linnet = on_linnet(script, sysctls, v6)
     found: list[str] = []
     # the kernel's clock is the machine's: a busy one gets a second chance
     for _ in range(3):
-        found = differences(script, on_kernel(script, sysctls), linnet)
+        found = differences(script, on_kernel(script, sysctls, v6), linnet)
         if not found:
             break
     assert not found, '\n'.join(found)
@@ -166,3 +184,17 @@ def test_sends_what_the_kernel_sends(name: str) -> None:
 @pytest.mark.parametrize('name', SCRIPTS)
 def test_sends_what_the_kernel_sends_with_timestamps(name: str) -> None:
     compare(SCRIPTS[name], {**SYSCTLS, 'tcp_timestamps': '1'})
+
+
+@pytest.mark.parametrize('name', SCRIPTS)
+def test_sends_what_the_kernel_sends_over_ipv6(name: str) -> None:
+    compare(SCRIPTS[name], SYSCTLS, v6=True)
+
+
+@pytest.mark.parametrize('name', IPV6)
+def test_headers_of_ipv6_as_the_kernels(name: str) -> None:
+    compare(IPV6[name], SYSCTLS, v6=True)
+
+
+def test_ecn_in_the_class_as_the_kernels() -> None:
+    compare(ECN, {**SYSCTLS, 'tcp_ecn': '1'}, v6=True)
