@@ -342,8 +342,8 @@ def on_linnet(script: list[Step], sysctls: dict[str, str] | None = None, v6: boo
 def on_kernel(script: list[Step], sysctls: dict[str, str] | None = None, v6: bool = False) -> list[Note]:
     """The notes of a run on this machine's kernel, in a network namespace of its own (root)."""
     done = subprocess.run(
-        ['unshare', '-n', sys.executable, __file__], input=json.dumps([script, sysctls or {}, v6]), capture_output=True, text=True,
-        check=False, timeout=300,
+        ['unshare', '-n', sys.executable, __file__], input=json.dumps([script, sysctls or {}, v6]), capture_output=True,
+        text=True, check=False, timeout=300,
     )
     assert done.returncode == 0, done.stderr
     notes: list[Note] = json.loads(done.stdout)

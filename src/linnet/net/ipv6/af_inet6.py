@@ -8,6 +8,8 @@ inet6_init() registers the family and lets every file of IPv6 initialise what it
 """
 from __future__ import annotations
 
+from typing import Final
+
 from mypy_extensions import i64
 
 from linnet.include.linux.in6 import IPPROTO_ICMPV6
@@ -88,6 +90,7 @@ from linnet.net.ipv6.ip6_forward import ip6_forward_init
 from linnet.net.ipv6.ip6_input import ip6_input_init, ipv6_packet_init
 from linnet.net.ipv6.ip6_offload import ipv6_offload_init
 from linnet.net.ipv6.ip6_output import ip6_output_init
+from linnet.net.ipv6.mcast import ipv6_sock_mc_close
 from linnet.net.ipv6.ndisc import ndisc_init, ndisc_late_init
 from linnet.net.ipv6.ping import pingv6_init
 from linnet.net.ipv6.raw import rawv6_init
@@ -97,6 +100,9 @@ from linnet.net.ipv6.sysctl_net_ipv6 import ipv6_sysctl_init
 from linnet.net.ipv6.tcp_ipv6 import tcpv6_init
 from linnet.net.ipv6.tcpv6_offload import tcpv6_offload_init
 from linnet.net.ipv6.udp import udpv6_init
+
+FLOWLABEL_REFLECT_ESTABLISHED: Final = 1
+
 
 # -- socket() and close()
 
@@ -119,14 +125,25 @@ def inet6_create(net: Net, sock: Socket, protocol: int, kern: int) -> int:
         return -EPERM
     sock.ops = answer.ops
     inet = inet_create_sock(net, sock, answer, AF_INET6, protocol, kern)
-    inet.pinet6 = Ipv6Pinfo()
+    np = Ipv6Pinfo()
+    np.repflow = (net.ipv6.sysctl_flowlabel_reflect & FLOWLABEL_REFLECT_ESTABLISHED) != 0
+    inet.pinet6 = np
     inet.sk_ipv6only = net.ipv6.sysctl_bindv6only != 0
     return inet_create_init(sock, inet)
 
 
 def inet6_release(sock: Socket) -> int:
     """The program's last reference went: leave the groups, and close the transport.  Linux: net/ipv6/af_inet6.c."""
+    sk = sock.sk
+    if sk is not None and inet6_sk_has_groups(sk):
+        ipv6_sock_mc_close(sk)
     return inet_release(sock)
+
+
+def inet6_sk_has_groups(sk: Sock) -> bool:
+    """Did it join groups? (A socket that IPV6_ADDRFORM made one of IPv4 is released by inet_release.)"""
+    np = inet_sk(sk).pinet6
+    return np is not None and len(np.mc_list) != 0
 
 
 # -- bind()

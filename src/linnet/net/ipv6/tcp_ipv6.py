@@ -13,7 +13,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from linnet.include.linux.if_ether import ETH_P_IP
-from linnet.include.linux.in6 import IN6ADDR_LOOPBACK, in6_read
+from linnet.include.linux.in6 import IN6ADDR_LOOPBACK, IPV6_ADDRFORM, in6_read
 from linnet.include.linux.inet import INADDR_LOOPBACK, IPPROTO_TCP
 from linnet.include.linux.ip import INET_ECN_MASK
 from linnet.include.linux.ipv6 import (
@@ -23,7 +23,7 @@ from linnet.include.linux.ipv6 import (
     ip6_flowinfo,
 )
 from linnet.include.linux.skbuff import SKB_GSO_TCPV6, SkBuff
-from linnet.include.linux.socket import AF_INET, AF_INET6, Msghdr, Sockaddr
+from linnet.include.linux.socket import AF_INET, AF_INET6, SOL_IPV6, Msghdr, Sockaddr
 from linnet.include.net.dropreason import SKB_DROP_REASON_NOT_SPECIFIED
 from linnet.include.net.dst import DstEntry
 from linnet.include.net.flow import Flowi6
@@ -53,12 +53,12 @@ from linnet.include.net.snmp import (
 )
 from linnet.include.net.sock import SOCK_BINDADDR_LOCK, OptResult, Sock, sock_net
 from linnet.include.net.tcp import TcpSock, tcp_sk
-from linnet.include.net.tcp_states import TCP_CLOSE, TCP_SYN_SENT
-from linnet.kernel.errno import EINVAL, ENETUNREACH
+from linnet.include.net.tcp_states import TCP_CLOSE, TCP_ESTABLISHED, TCP_SYN_SENT
+from linnet.kernel.errno import EADDRNOTAVAIL, EINVAL, ENETUNREACH, ENOTCONN
 from linnet.kernel.slab import KmemCache
 from linnet.net.core.request_sock import sk_acceptq_is_full
 from linnet.net.core.secure_seq import secure_tcpv6_seq, secure_tcpv6_ts_off
-from linnet.net.core.sock import sk_set_txhash, sk_setup_caps
+from linnet.net.core.sock import lock_sock, release_sock, sk_set_txhash, sk_setup_caps
 from linnet.net.ipv4.inet_connection_sock import count_listen_drop
 from linnet.net.ipv4.inet_hashtables import inet_bhash2_reset_saddr
 from linnet.net.ipv4.syncookies_check import cookie_v4_check
@@ -66,6 +66,7 @@ from linnet.net.ipv4.tcp import tcp_set_state
 from linnet.net.ipv4.tcp_fastopen import tcp_fastopen_defer_connect
 from linnet.net.ipv4.tcp_input_conn import tcp_conn_request
 from linnet.net.ipv4.tcp_ipv4 import (
+    IPV4_SPECIFIC,
     TCP_REQUEST_SOCK_OPS,
     TCP_SOCK_CB,
     TcpIpv4AfOps,
@@ -98,6 +99,7 @@ from linnet.net.ipv6.inet6_connection_sock import (
     ipv6_pinfo_clone,
 )
 from linnet.net.ipv6.inet6_hashtables import inet6_bhash2_update_saddr, inet6_hash_connect, inet6_rcv_saddr_set
+from linnet.net.ipv6.ip6_flowlabel import fl6_sock_lookup
 from linnet.net.ipv6.ip6_output_local import ip6_xmit
 from linnet.net.ipv6.ip6_output_lookup import ip6_dst_lookup_flow
 from linnet.net.ipv6.ipv6_sockglue import ipv6_getsockopt, ipv6_setsockopt
@@ -194,6 +196,8 @@ def tcp_v6_connect(sk: Sock, uaddr: Sockaddr) -> int:
     flow_label: i64 = 0
     if np.sndflow:
         flow_label = uaddr.sin6_flowinfo & IPV6_FLOWINFO_MASK
+        if not fl6_sock_lookup(sk, flow_label & IPV6_FLOWLABEL_MASK):
+            return -EINVAL
     err = tcp_v6_connect_addr(sk, uaddr)
     if err != 0:
         return err
@@ -397,6 +401,41 @@ def tcp_v6_init_sock(sk: Sock) -> int:
     return 0
 
 
+def tcp_v6_setsockopt(sk: Sock, level: int, optname: int, optval: bytes) -> int:
+    """An option of another level than TCP's. IPV6_ADDRFORM is done here, where the tables of IPv4's TCP are known."""
+    if level == SOL_IPV6 and optname == IPV6_ADDRFORM and isinstance(sk, TcpSock):
+        lock_sock(sk)
+        err = tcp_v6_addrform(sk, int.from_bytes(optval[:4], 'little') if len(optval) >= 4 else 0)
+        release_sock(sk)
+        return err
+    return ipv6_setsockopt(sk, level, optname, optval)
+
+
+def tcp_v6_addrform(sk: TcpSock, family: int) -> int:
+    """A connection to a mapped address becomes one of AF_INET.  RFC 3493 took that out; Linux has it. 0 or a negative errno.
+
+    Linux: in net/ipv6/ipv6_sockglue.c, do_ipv6_setsockopt.
+    """
+    if family != AF_INET:
+        return -EINVAL
+    if sk.sk_state != TCP_ESTABLISHED:
+        return -ENOTCONN
+    if sk.sk_ipv6only or not ipv6_addr_v4mapped(sk.sk_v6_daddr):
+        return -EADDRNOTAVAIL
+    net = sock_net(sk)
+    prot = net.ipv4.tcp_prot
+    sock = sk.sk_socket
+    assert prot is not None
+    for entry in net.ipv4.inetsw.get(int(sk.sk_type), []):
+        if entry.prot is prot and sock is not None:
+            sock.ops = entry.ops
+    sk.sk_prot = prot
+    sk.icsk_af_ops = IPV4_SPECIFIC
+    sk.sk_family = AF_INET
+    tcp_sync_mss(sk, sk.icsk_pmtu_cookie)
+    return 0
+
+
 # -- the tables
 
 class TcpIpv6AfOps(InetConnectionSockAfOps):
@@ -447,7 +486,7 @@ class TcpIpv6AfOps(InetConnectionSockAfOps):
 
     def setsockopt(self, sk: Sock, level: int, optname: int, optval: bytes) -> int:
         """See ipv6_setsockopt."""
-        return ipv6_setsockopt(sk, level, optname, optval)
+        return tcp_v6_setsockopt(sk, level, optname, optval)
 
     def getsockopt(self, sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
         """See ipv6_getsockopt."""
@@ -479,7 +518,7 @@ class TcpIpv6MappedAfOps(TcpIpv4AfOps):
 
     def setsockopt(self, sk: Sock, level: int, optname: int, optval: bytes) -> int:
         """See ipv6_setsockopt."""
-        return ipv6_setsockopt(sk, level, optname, optval)
+        return tcp_v6_setsockopt(sk, level, optname, optval)
 
     def getsockopt(self, sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
         """See ipv6_getsockopt."""

@@ -33,6 +33,7 @@ from linnet.net.ipv4.tcp_input_loss import tcp_simple_retransmit
 from linnet.net.ipv4.tcp_ipv4_err import tcp_err_snd_una, tcp_ld_RTO_revert, tcp_req_err
 from linnet.net.ipv4.tcp_ipv4_reply import skb_net
 from linnet.net.ipv4.tcp_output_mss import tcp_mtu_to_mss, tcp_sync_mss
+from linnet.net.ipv6.datagram import ipv6_icmp_error
 from linnet.net.ipv6.exthdrs_core import ipv6_skip_exthdr
 from linnet.net.ipv6.icmp import icmpv6_err_convert
 from linnet.net.ipv6.inet6_connection_sock import inet6_csk_update_pmtu
@@ -128,6 +129,7 @@ def tcp_v6_err_known(
     accepted = fastopen is not None and fastopen.rsk_child is None  # a program has the Fast Open child: as if connected
     if (sk.sk_state == TCP_SYN_SENT or sk.sk_state == TCP_SYN_RECV) and not accepted:
         # RFC 5461: the attempt ends, rather than to wait for the last SYN to time out
+        ipv6_icmp_error(sk, skb, err, dport, info, th)
         if not owned:
             sk.sk_err = err
             sk.sk_cb.error_report(sk)

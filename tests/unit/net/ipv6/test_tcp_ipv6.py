@@ -10,7 +10,8 @@ from helpers.hosts import Alone, Pair, fails
 from helpers.tcp6_packets import checked, packet, receive, syn
 from helpers.tcp_caller import Caller
 from helpers.tcp_wire import HERE, HERE6, MS, SEC, THERE6, Peer, Wire
-from linnet.include.linux.socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, SOL_TCP, Sockaddr
+from linnet.include.linux.in6 import IPV6_ADDRFORM
+from linnet.include.linux.socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_IPV6, SOL_SOCKET, SOL_TCP, Sockaddr
 from linnet.include.net.ipv6 import inet6_sk
 from linnet.include.net.tcp import TCP_MAXSEG, TcpSock
 from linnet.net import socket as s
@@ -428,3 +429,25 @@ class TestTimers:
 
         assert wire.run(connect, ns=200 * SEC) == ['over']
         assert [segment.flags for segment in wire.take()][:3] == ['S', 'S', 'S']
+
+
+class TestAddrform:
+    def test_a_mapped_connection_becomes_one_of_ipv4(self) -> None:
+        pair = Pair(v6=True)
+        fd_a, fd_b = pair.connected(to='::ffff:10.0.0.2')
+        pair.a.setopt(fd_a, SOL_IPV6, IPV6_ADDRFORM, AF_INET)
+        assert pair.a.peer(fd_a) == ('10.0.0.2', 80)
+        pair.run(lambda: pair.a.send(fd_a, b'x'), lambda: pair.b.recv(fd_b), until=int(pair.world.clock.now) + SEC)
+        for prog, fd in ((pair.a, fd_a), (pair.b, fd_b)):
+            prog.close(fd)
+        assert not {name for name in pair.leftovers() if name.startswith(('TCP', 'tw_', 'request', 'skb'))}
+
+    def test_what_is_refused(self) -> None:
+        wire = Wire(v6=True)
+        fd = Peer(wire).accept()
+        with fails('EADDRNOTAVAIL'):
+            wire.prog.setopt(fd, SOL_IPV6, IPV6_ADDRFORM, AF_INET)
+        with fails('EINVAL'):
+            wire.prog.setopt(fd, SOL_IPV6, IPV6_ADDRFORM, AF_INET6)
+        with fails('ENOTCONN'):
+            wire.prog.setopt(wire.prog.socket(family=AF_INET6), SOL_IPV6, IPV6_ADDRFORM, AF_INET)
