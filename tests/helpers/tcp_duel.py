@@ -5,7 +5,8 @@ A script is a list of steps; a step is a tuple: an operation of the program ('se
 the peer, ('peer', flags, ack, data length ...), ('burst', step, step ...) for segments of the peer without a pause between, or
 ('wait', ms); ('count', name ...) gives the host's counters. After each step the outgoing segments of the next SETTLE ms are
 noted as (flags, seq, length, ack), relative to the initial sequence numbers; ('wait', ms) notes the time of each as well. Over
-IPv6 the flags are followed by what the header says: traffic class, hop limit, and whether there is a flow label.
+IPv6 the flags are followed by what the header says: traffic class, hop limit, and whether there is a flow label, or the peer's.
+Sysctls are net.ipv4's, or with their folder ('ipv6/auto_flowlabels').
 """
 from __future__ import annotations
 
@@ -111,7 +112,9 @@ class Connection:
             at += 1 if tcp[at] == 1 else tcp[at + 1]
         if self.v6:
             word = int.from_bytes(packet[:4], 'big')
-            flags += f' class {word >> 20 & 255} hops {packet[7]}' + (' label' if word & 0xFFFFF else '')
+            label = word & 0xFFFFF
+            flags += f' class {word >> 20 & 255} hops {packet[7]}'
+            flags += ('', ' label', ' our label')[(label != 0) + (label == 0x12345)]
         rel, length = (seq - self.their_isn) & 0xFFFFFFFF, len(tcp) - (doff >> 4) * 4
         if length:
             self.highest = max(self.highest, rel + length)
@@ -148,7 +151,7 @@ class KernelHost:
                         f'ip -6 addr add {HERE6}/64 dev duel0 nodad'):
             subprocess.run(command.split(), check=True)
         for name, value in {**SYSCTLS, **sysctls}.items():
-            with open(f'/proc/sys/net/ipv4/{name}', 'w') as file:
+            with open('/proc/sys/net/' + (name if '/' in name else f'ipv4/{name}'), 'w') as file:
                 file.write(value)
         self.conn = Connection(v6)
         self.timestamps = sysctls.get('tcp_timestamps') == '1'
@@ -223,7 +226,8 @@ class LinnetHost:
 
         self.wire = Wire(v6=v6)
         for name, value in {**SYSCTLS, **sysctls}.items():
-            assert self.wire.net.sysctl.set(f'net.ipv4.{name}', value) == 0, name
+            full = 'net.' + name.replace('/', '.') if '/' in name else f'net.ipv4.{name}'
+            assert self.wire.net.sysctl.set(full, value) == 0, name
         self.conn = Connection(v6)
         self.timestamps = sysctls.get('tcp_timestamps') == '1'
         self.fd = self.wire.prog.nonblocking(self.wire.prog.socket(family=socket.AF_INET6 if v6 else socket.AF_INET))

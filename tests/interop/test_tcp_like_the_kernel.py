@@ -144,6 +144,13 @@ IPV6: dict[str, list[Step]] = {
                                      ('peer', 'R', {'seq': 2})],
     'data for a closed port': [('listen',), ('close',), ('peer', 'P.', {'data': 100, 'ack': 3, 'class': 1})],
     'no MSS': [('listen',), ('peer', 'S', {'seq': 0}), ACK, ('accept',), ('send', 3000), ('getopt', 6, 2)],
+    'options of a connection leave less room': [*connecting(mss=1440), ('setopt', 41, 59, [0, 0, 1, 4, 0, 0, 0, 0]),
+                                                 ('getopt', 6, 2)],
+    'hop limit': [*connecting(), ('setopt', 41, 16, 7), ('send', 10), ('setopt', 41, 16, -1), ('send', 10)],
+    'least hop limit': [*connecting(), ('setopt', 41, 73, 70), data(10), ('setopt', 41, 73, 64), data(10, seq=1), ('recv', 100)],
+    'class of the program': [*connecting(), ('setopt', 41, 67, 0xB9), ('send', 10), ('getopt', 41, 67)],
+    'no label': [('setopt', 41, 70, 0), *connecting(), ('send', 10)],
+    'IPV6_MTU': [('setopt', 41, 24, 1300), *connecting(), ('send', 3000), ('getopt', 6, 2)],
     'MSS of little': [('listen',), ('peer', 'S', {'seq': 0, 'opt': [2, 4, 0, 100]}), ACK, ('accept',), ('send', 1000)],
 }
 CE = ('peer', 'P.', {'data': 100, 'ack': 101, 'class': 3})
@@ -194,6 +201,15 @@ def test_sends_what_the_kernel_sends_over_ipv6(name: str) -> None:
 @pytest.mark.parametrize('name', IPV6)
 def test_headers_of_ipv6_as_the_kernels(name: str) -> None:
     compare(IPV6[name], SYSCTLS, v6=True)
+
+
+@pytest.mark.parametrize('sysctls', [
+    {'ipv6/flowlabel_reflect': '1'}, {'ipv6/flowlabel_reflect': '2'}, {'ipv6/auto_flowlabels': '0'}, {'tcp_reflect_tos': '1'},
+], ids=str)
+def test_what_is_reflected_as_the_kernels(sysctls: dict[str, str]) -> None:
+    script = [('listen',), ('peer', 'S', {'seq': 0, 'opt': MSS, 'class': 0xB9}), ('wait', 1500), ACK, ('accept',), ('send', 100),
+              ('peer', '.', {'seq': 90_000}), ('close',), ack(102), ('peer', 'F.', {'ack': 102}), ('peer', 'S', {'seq': 0})]
+    compare(script, {**SYSCTLS, **sysctls}, v6=True)
 
 
 def test_ecn_in_the_class_as_the_kernels() -> None:

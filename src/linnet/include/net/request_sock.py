@@ -54,6 +54,8 @@ class RequestSock(Sock):
         self.no_srccheck: bool = False
         self.ireq_opt: bytes = b''
         self.ir_tos: i64 = 0
+        self.syn_tos: i64 = 0  # the SYN's TOS or traffic class
+        self.ir_v6_flowlabel: i64 = 0  # the SYN's, where it is to be reflected
         # tcp_request_sock
         self.rcv_isn: i64 = 0
         self.snt_isn: i64 = 0

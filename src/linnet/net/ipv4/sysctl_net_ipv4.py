@@ -104,6 +104,7 @@ INTS: Final = (
     ('tcp_probe_interval', '', 0, U32_MAX),
     ('tcp_probe_threshold', '', 0, INT_MAX),
     ('tcp_recovery', '', 0, U8_MAX),
+    ('tcp_reflect_tos', '', 0, 1),
     ('tcp_reordering', '', 0, INT_MAX),
     ('tcp_retrans_collapse', '', 0, U8_MAX),
     ('tcp_retries1', '', 0, U8_MAX),

@@ -80,6 +80,7 @@ def tcp_openreq_init(req: RequestSock, opt: TcpOptionsReceived, skb: SkBuff, sk:
     req.ir_num = skb.dport
     req.sk_dport = skb.sport
     req.sk_num = skb.dport
+    req.syn_tos = skb.tos
     req.ir_mark = sk.sk_mark
     req.sk_bound_dev_if = sk.sk_bound_dev_if
 

@@ -13,7 +13,7 @@ from mypy_extensions import i64
 
 from linnet.include.linux.in6 import IN6ADDR_LOOPBACK
 from linnet.include.linux.inet import IPPROTO_TCP
-from linnet.include.linux.ip import ip_ttl
+from linnet.include.linux.ip import INET_ECN_MASK, ip_ttl
 from linnet.include.linux.skbuff import CHECKSUM_PARTIAL, SKB_GSO_TCPV4, SkBuff
 from linnet.include.linux.socket import AF_INET, Msghdr, Sockaddr
 from linnet.include.linux.tcp import TCP_CSUM_OFFSET, put_check
@@ -229,6 +229,8 @@ def tcp_v4_syn_recv_sock(sk: Sock, skb: SkBuff, req: RequestSock, dst: DstEntry 
     if skb.network_header >= 0:
         newsk.mc_ttl = ip_ttl(skb.head, skb.network_header)
     newsk.rcv_tos = skb.tos
+    if net.ipv4.sysctl_tcp_reflect_tos != 0:
+        newsk.tos = req.syn_tos & ~INET_ECN_MASK
     newsk.icsk_ext_hdr_len = len(newsk.inet_opt)
     newsk.inet_id = net.random.u32() & 0xFFFF
     if dst is None:
@@ -286,6 +288,16 @@ def tcp_v4_send_check(sk: Sock, skb: SkBuff) -> None:
     __tcp_v4_send_check(skb, sk.inet_saddr, sk.sk_daddr)
 
 
+def tcp_synack_tos(sk: Sock, req: RequestSock, tos: i64) -> i64:
+    """The TOS (or traffic class) of a SYN-ACK: the listener's, or with net.ipv4.tcp_reflect_tos the SYN's but for ECN.
+
+    Part of Linux's tcp_v4_send_synack and tcp_v6_send_synack.
+    """
+    if sock_net(sk).ipv4.sysctl_tcp_reflect_tos == 0:
+        return tos
+    return (req.syn_tos & ~INET_ECN_MASK) | (tos & INET_ECN_MASK)
+
+
 def tcp_v4_send_synack(
     sk: Sock, dst: DstEntry | None, req: RequestSock, foc: TcpFastopenCookie | None, syn_skb: SkBuff | None,
 ) -> int:
@@ -298,7 +310,8 @@ def tcp_v4_send_synack(
     skb = tcp_make_synack(sk, dst, req, foc)
     req.snt_tsval_last = (sock_net(sk).clock.now // 1_000_000 + req.ts_off) & 0xFFFFFFFF
     __tcp_v4_send_check(skb, req.ir_loc_addr, req.ir_rmt_addr)
-    err = ip_build_and_send_pkt(skb, sk, req.ir_loc_addr, req.ir_rmt_addr, req.ireq_opt)
+    tos = tcp_synack_tos(sk, req, sk.tos)
+    err = ip_build_and_send_pkt(skb, sk, req.ir_loc_addr, req.ir_rmt_addr, req.ireq_opt, tos)
     return int(err) if err < 0 else 0
 
 

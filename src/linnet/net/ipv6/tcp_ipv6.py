@@ -21,6 +21,7 @@ from linnet.include.linux.ipv6 import (
     IPV6_FLOWLABEL_MASK,
     IPV6_MIN_MTU,
     ip6_flowinfo,
+    ip6_flowlabel,
 )
 from linnet.include.linux.skbuff import SKB_GSO_TCPV6, SkBuff
 from linnet.include.linux.socket import AF_INET, AF_INET6, SOL_IPV6, Msghdr, Sockaddr
@@ -35,6 +36,7 @@ from linnet.include.net.ipv6 import (
     IPV6_ADDR_MAPPED,
     IPV6_ADDR_MULTICAST,
     LOOPBACK4_IPV6,
+    Ipv6Txoptions,
     inet6_sk,
     ipv6_addr_set_v4mapped,
     ipv6_addr_type,
@@ -53,7 +55,7 @@ from linnet.include.net.snmp import (
 )
 from linnet.include.net.sock import SOCK_BINDADDR_LOCK, OptResult, Sock, sock_net
 from linnet.include.net.tcp import TcpSock, tcp_sk
-from linnet.include.net.tcp_states import TCP_CLOSE, TCP_ESTABLISHED, TCP_SYN_SENT
+from linnet.include.net.tcp_states import TCP_CLOSE, TCP_ESTABLISHED, TCP_LISTEN, TCP_SYN_SENT
 from linnet.kernel.errno import EADDRNOTAVAIL, EINVAL, ENETUNREACH, ENOTCONN
 from linnet.kernel.slab import KmemCache
 from linnet.net.core.request_sock import sk_acceptq_is_full
@@ -78,6 +80,7 @@ from linnet.net.ipv4.tcp_ipv4 import (
     inet_sk_rx_dst_set,
     tcp_slab,
     tcp_syn_recv_child,
+    tcp_synack_tos,
     tcp_v4_conn_request,
     tcp_v4_connect,
     tcp_v4_init_sock,
@@ -326,6 +329,8 @@ def tcp_v6_syn_recv_sock(sk: Sock, skb: SkBuff, req: RequestSock, dst: DstEntry 
     newsk.sk_daddr = LOOPBACK4_IPV6
     inet6_rcv_saddr_set(newsk, req.sk_v6_rcv_saddr)
     newsk.sk_bound_dev_if = req.sk_bound_dev_if
+    if sock_net(sk).ipv4.sysctl_tcp_reflect_tos != 0:
+        newnp.tclass = req.syn_tos & ~INET_ECN_MASK
     newsk.icsk_af_ops = IPV6_SPECIFIC
     opt = newnp.opt
     newsk.icsk_ext_hdr_len = 0 if opt is None else opt.opt_nflen + opt.opt_flen
@@ -371,10 +376,10 @@ def tcp_v6_send_synack(
     skb = tcp_make_synack(sk, dst, req, foc)
     req.snt_tsval_last = (sock_net(sk).clock.now // 1_000_000 + req.ts_off) & 0xFFFFFFFF
     __tcp_v6_send_check(skb, req.sk_v6_rcv_saddr, req.sk_v6_daddr)
-    if np.repflow and syn_skb is not None and syn_skb.network_header >= 0:
-        fl6.flowlabel = ip6_flowinfo(syn_skb.head, syn_skb.network_header) & IPV6_FLOWLABEL_MASK
+    fl6.flowlabel = req.ir_v6_flowlabel
     mark = skb.mark if skb.mark != 0 else sk.sk_mark
-    err = ip6_xmit(sk, skb, fl6, mark, np.opt, (np.tclass & ~INET_ECN_MASK) | (sk.tos & INET_ECN_MASK), sk.sk_priority)
+    tclass = tcp_synack_tos(sk, req, (np.tclass & ~INET_ECN_MASK) | (sk.tos & INET_ECN_MASK))
+    err = ip6_xmit(sk, skb, fl6, mark, np.opt, tclass, sk.sk_priority)
     return int(err) if err < 0 else 0
 
 
@@ -402,13 +407,28 @@ def tcp_v6_init_sock(sk: Sock) -> int:
 
 
 def tcp_v6_setsockopt(sk: Sock, level: int, optname: int, optval: bytes) -> int:
-    """An option of another level than TCP's. IPV6_ADDRFORM is done here, where the tables of IPv4's TCP are known."""
+    """An option of another level than TCP's: 0 or a negative errno.
+
+    IPV6_ADDRFORM is done here, where the tables of IPv4's TCP are known. Extension headers leave less room for data.
+    """
     if level == SOL_IPV6 and optname == IPV6_ADDRFORM and isinstance(sk, TcpSock):
         lock_sock(sk)
         err = tcp_v6_addrform(sk, int.from_bytes(optval[:4], 'little') if len(optval) >= 4 else 0)
         release_sock(sk)
         return err
-    return ipv6_setsockopt(sk, level, optname, optval)
+    np = inet6_sk(sk)
+    opt = np.opt
+    err = ipv6_setsockopt(sk, level, optname, optval)
+    if np.opt is not opt and np.opt is not None and isinstance(sk, TcpSock):
+        tcp_v6_update_options(sk, np.opt)
+    return err
+
+
+def tcp_v6_update_options(sk: TcpSock, opt: Ipv6Txoptions) -> None:
+    """A connection has new extension headers: its MSS shrinks.  Linux: net/ipv6/ipv6_sockglue.c, ipv6_update_options."""
+    if sk.sk_state != TCP_LISTEN and sk.sk_state != TCP_CLOSE and not ipv6_addr_v4mapped(sk.sk_v6_daddr):
+        sk.icsk_ext_hdr_len = opt.opt_flen + opt.opt_nflen
+        tcp_sync_mss(sk, sk.icsk_pmtu_cookie)
 
 
 def tcp_v6_addrform(sk: TcpSock, family: int) -> int:
@@ -562,6 +582,8 @@ class TcpRequestSockIpv6Ops(TcpRequestOps):
         req.sk_v6_daddr = skb.saddr6
         req.sk_rcv_saddr = LOOPBACK4_IPV6
         req.sk_daddr = LOOPBACK4_IPV6
+        if inet6_sk(sk).repflow and skb.network_header >= 0:
+            req.ir_v6_flowlabel = ip6_flowlabel(skb.head, skb.network_header)
         if req.sk_bound_dev_if == 0 and (ipv6_addr_type(skb.saddr6) & IPV6_ADDR_LINKLOCAL) != 0:
             req.sk_bound_dev_if = inet6_iif(skb)  # such an address means something on its link alone
 

@@ -120,6 +120,7 @@ class NetnsIpv4:
         self.sysctl_tcp_probe_interval: i64 = 600
         self.sysctl_tcp_probe_threshold: i64 = 8
         self.sysctl_tcp_recovery: i64 = 1
+        self.sysctl_tcp_reflect_tos: i64 = 0
         self.sysctl_tcp_reordering: i64 = 3
         self.sysctl_tcp_retrans_collapse: i64 = 1
         self.sysctl_tcp_retries1: i64 = 3
