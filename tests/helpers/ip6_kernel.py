@@ -2,8 +2,8 @@
 """Run in a network namespace of its own: the machine's kernel is given IPv6 packets, and tells what it did with each.
 
 Standard input: a JSON list of runs, each a list of packets in hexadecimal. Standard output: for each packet of each run, what
-protocol 253 received, and the ICMPv6 errors, as ["got", hex] and ["error", type, code, info]. An echo request after each packet
-marks where its consequences end, so that nothing is waited for. Each run has a device of its own.
+protocol 253 received, the ICMPv6 errors and what was counted, as ["got", hex], ["error", type, code, info] and [counter, n]. An
+echo request after each packet marks where its consequences end, so that nothing is waited for. Each run has a device of its own.
 """
 from __future__ import annotations
 
@@ -87,11 +87,25 @@ def run(number: int, packets: list[str], raw: socket.socket) -> list[list[list[o
     answers = []
     for i, packet in enumerate(packets):
         seq = number * 64 + i
+        before = counters()
         os.write(fd, bytes.fromhex(packet))
         os.write(fd, echo(seq))
-        answers.append(consequences(fd, raw, seq))
+        answer = consequences(fd, raw, seq)
+        answers.append(answer + [[name, n - old] for name, n, old in zip(COUNTERS, counters(), before, strict=True) if n != old])
     os.close(fd)
     return answers
+
+
+COUNTERS = ('InHdrErrors', 'InTooBigErrors', 'InNoRoutes', 'InAddrErrors', 'InUnknownProtos', 'InTruncatedPkts', 'InDiscards',
+            'ReasmReqds', 'ReasmOKs', 'ReasmFails', 'InMcastPkts', 'InECT1Pkts', 'InECT0Pkts', 'InCEPkts', 'OutForwDatagrams',
+            'FragFails')
+
+
+def counters() -> list[int]:
+    """Those of /proc/net/snmp6 that the echo requests do not count in."""
+    with open('/proc/net/snmp6') as f:
+        values = dict(line.split() for line in f)
+    return [int(values['Ip6' + name]) for name in COUNTERS]
 
 
 def main() -> None:

@@ -2,7 +2,8 @@
 """Run in a network namespace of its own: the machine's kernel forwards IPv6 packets between two devices, and tells what it did.
 
 Standard input: [MTU of the second device, a list of packets in hexadecimal]. Standard output: for each packet the ICMPv6 errors
-that came back and what left by the second device, as ["error", type, code, info] and ["out", hex].
+that came back, what left by the second device, and what was counted, as ["error", type, code, info], ["out", hex] and
+[counter, n].
 """
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ import struct
 import subprocess
 import sys
 
-from ip6_kernel import HERE, IFF_TUN_NO_PI, TUNSETIFF, echo, ip, ready, sysctl
+from ip6_kernel import COUNTERS, HERE, IFF_TUN_NO_PI, TUNSETIFF, counters, echo, ip, ready, sysctl
 
 FAR = '2001:db8:2::2'
 
@@ -63,9 +64,11 @@ def main() -> None:
             break
     answers = []
     for seq, packet in enumerate(packets):
+        before = counters()
         os.write(first, bytes.fromhex(packet))
         os.write(first, echo(seq))
-        answers.append(consequences(first, second, seq))
+        answer = consequences(first, second, seq)
+        answers.append(answer + [[name, n - old] for name, n, old in zip(COUNTERS, counters(), before, strict=True) if n != old])
     json.dump(answers, sys.stdout)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.ip6_kernel import COUNTERS
 from helpers.ip6_sender import DATA, Sender, with_options
 from helpers.ip6_wire import DSTOPTS, FAR, FRAGMENT, HOP, NONE, ROUTING, Bench6, fraghdr, fragment, ip6, options, routing
 from helpers.netns import Namespace, lacking
@@ -80,10 +81,12 @@ def ours(packets: list[bytes]) -> list[list[list[object]]]:
     answers = []
     for packet in packets:
         host.sink.got, host.told.told = [], []
+        before = [host.count(name) for name in COUNTERS]
         host.give(packet)
+        counted = [[name, host.count(name) - old] for name, old in zip(COUNTERS, before, strict=True) if host.count(name) != old]
         # of what went to many, icmpv6_send tells two things alone (RFC 4443, 2.4 e)
         told = [error for error in host.told.told if packet[24] != 0xFF or error[0] == 2 or error[:2] == (4, 2)]
-        answers.append([['got', data.hex()] for data in host.sink.got] + [['error', *error] for error in told])
+        answers.append([['got', data.hex()] for data in host.sink.got] + [['error', *error] for error in told] + counted)
     return answers
 
 
@@ -156,7 +159,7 @@ THROUGH = [
     *[ip6(b'data', dst=FAR, hops=hops) for hops in (0, 1, 2, 255)], ip6(tclass=255, label=0xFFFFF, dst=FAR),
     *[ip6(src=src, dst=FAR) for src in ('::', 'fe80::9', 'ff02::1', '::1', '2001:db8:7::1')],
     *[ip6(b'', 199, dst=dst) for dst in (
-        '2001:db8:99::1', '2001:db8:2::1', '2001:db8:2::', 'ff0e::1', 'ff05::2', '::', '::ffff:10.0.0.1')],
+        '2001:db8:99::1', '2001:db8:2::1', '2001:db8:2::', 'ff0e::1', 'ff05::3', '::', '::ffff:10.0.0.1')],
     *[ip6(options(content) + b'x', HOP, dst=FAR) for content in (b'', unknown(0), unknown(1), unknown(2), unknown(3), bytes(14))],
     *[ip6(options(unknown(action)) + b'x', DSTOPTS, dst=FAR) for action in range(4)],
     *[ip6(routing(kind, 1) + b'x', ROUTING, dst=FAR) for kind in (0, 4, 99)],
@@ -174,9 +177,11 @@ def test_packets_are_forwarded_alike(mtu: int) -> None:
     host.taken()
     for packet, answer in zip(THROUGH, kernel('ip6_kernel_forward.py', [mtu, [p.hex() for p in THROUGH]]), strict=True):
         host.told.told = []
+        before = [host.count(name) for name in COUNTERS]
         host.give(packet)
         linnet = [['error', *error] for error in host.told.told if may_be_told(packet, error)]
         linnet += [['out', sent.hex()] for sent in host.taken() if sent[8] == 0x20 and sent[24] != 0xFF]
+        linnet += [[name, host.count(name) - old] for name, old in zip(COUNTERS, before, strict=True) if host.count(name) != old]
         assert linnet == answer, packet.hex()
 
 

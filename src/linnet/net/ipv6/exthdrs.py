@@ -43,7 +43,6 @@ from linnet.include.net.snmp import (
     IP6_INC_STATS,
     IPSTATS_MIB_INADDRERRORS,
     IPSTATS_MIB_INHDRERRORS,
-    IPSTATS_MIB_INTRUNCATEDPKTS,
 )
 from linnet.net.core.skbuff import kfree_skb_reason, pskb_may_pull, pskb_trim
 from linnet.net.ipv6.exthdrs_core import ipv6_find_hdr, ipv6_optlen
@@ -94,7 +93,6 @@ def ipv6_hop_jumbo(net: Net, skb: SkBuff, optoff: i64) -> bool:
     head = skb.head
     at = skb.network_header + optoff
     if i64(head[at + 1]) != 4 or (optoff & 3) != 2:
-        IP6_INC_STATS(net, IPSTATS_MIB_INHDRERRORS)
         kfree_skb_reason(skb, SKB_DROP_REASON_IP_INHDR)
         return False
     pkt_len = get_be32(head, at + 2)
@@ -105,7 +103,6 @@ def ipv6_hop_jumbo(net: Net, skb: SkBuff, optoff: i64) -> bool:
         icmpv6_param_prob(net, skb, ICMPV6_HDR_FIELD, optoff, SKB_DROP_REASON_IP_INHDR)
         return False
     if pkt_len > skb.len - 40:
-        IP6_INC_STATS(net, IPSTATS_MIB_INTRUNCATEDPKTS)
         kfree_skb_reason(skb, SKB_DROP_REASON_PKT_TOO_SMALL)
         return False
     pskb_trim(skb, pkt_len + 40)

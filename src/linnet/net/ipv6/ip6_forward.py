@@ -88,7 +88,10 @@ def ip6_pkt_too_big(skb: SkBuff, mtu: i64) -> bool:
 
 
 def ip6_forward(skb: SkBuff) -> i64:
-    """Send skb on towards its destination.  Linux: net/ipv6/ip6_output.c."""
+    """Send skb on towards its destination.  Linux: net/ipv6/ip6_output.c.
+
+    What turns out to be too big was counted as forwarded by then, as Linux has it.
+    """
     rt = skb.dst
     assert isinstance(rt, Rt6Info)
     dev = skb.dev
@@ -120,6 +123,7 @@ def ip6_forward(skb: SkBuff) -> i64:
         if (kind & IPV6_ADDR_LINKLOCAL) != 0:
             net.ipv6.icmp6_sender.send(skb, ICMPV6_DEST_UNREACH, ICMPV6_NOT_NEIGHBOUR, 0)
             return _drop(net, skb, SKB_DROP_REASON_IP_INADDRERRORS, -EINVAL)
+    IP6_INC_STATS(net, IPSTATS_MIB_FORWDATAGRAMS)
     mtu = ip6_dst_mtu_maybe_forward(rt, True)
     if mtu < IPV6_MIN_MTU:
         mtu = IPV6_MIN_MTU
@@ -136,7 +140,7 @@ def ip6_forward(skb: SkBuff) -> i64:
     ret = nf_hook(NFPROTO_IPV6, NF_INET_FORWARD, net, None, skb, dev, rt.dev)
     if ret != 1:
         return ret
-    return ip6_forward_finish(net, skb)
+    return ip6_forward_finish(skb)
 
 
 def ip6_forward_proxy_check(skb: SkBuff) -> int:
@@ -171,8 +175,7 @@ def _drop(net: Net, skb: SkBuff, reason: i64, err: i64) -> i64:
     return err
 
 
-def ip6_forward_finish(net: Net, skb: SkBuff) -> i64:
+def ip6_forward_finish(skb: SkBuff) -> i64:
     """The hooks let it pass.  Linux: net/ipv6/ip6_output.c."""
-    IP6_INC_STATS(net, IPSTATS_MIB_FORWDATAGRAMS)
     skb.tstamp = 0
     return dst_output_sk(None, skb)

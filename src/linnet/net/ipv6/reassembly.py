@@ -174,12 +174,13 @@ def ipv6_frag_rcv(net: Net, skb: SkBuff) -> i64:
 
     Linux: net/ipv6/reassembly.c.
     """
-    IP6_INC_STATS(net, IPSTATS_MIB_REASMREQDS)
     nh = skb.network_header
     th = skb.transport_header
-    # a jumbogram is not fragmented (RFC 2675, 3), nor is what was put together already
-    if ((skb.ip_flags & IP6SKB_FRAGMENTED) != 0 or ipv6_payload_len(skb.head, nh) == 0
-            or not pskb_may_pull(skb, th + FRAG_HDR_LEN - skb.data)):
+    again = (skb.ip_flags & IP6SKB_FRAGMENTED) != 0  # a fragment of what was put together already
+    if not again:
+        IP6_INC_STATS(net, IPSTATS_MIB_REASMREQDS)
+    # a jumbogram is not fragmented (RFC 2675, 3)
+    if again or ipv6_payload_len(skb.head, nh) == 0 or not pskb_may_pull(skb, th + FRAG_HDR_LEN - skb.data):
         IP6_INC_STATS(net, IPSTATS_MIB_INHDRERRORS)
         icmpv6_param_prob(net, skb, ICMPV6_HDR_FIELD, th - nh, SKB_DROP_REASON_IP_INHDR)
         return -1
