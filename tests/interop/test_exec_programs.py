@@ -143,6 +143,13 @@ def test_threads_outlive_the_main_one(ns: Namespace) -> None:
     assert (child.returncode, text) == (6, "answered b'late'\n")
 
 
+def test_an_interrupt_ends_threads_that_are_left(ns: Namespace) -> None:
+    code = ('import socket, threading\nsock = socket.create_server(("", 90))\n'
+            'threading.Thread(target=sock.accept).start()\nprint("ready", flush=True)')
+    child = ns.exec('tun', ['-c', code], ready='ready')
+    assert ended(child, signal.SIGINT) == (130, [])
+
+
 def test_functions_at_the_exit_have_sockets(ns: Namespace) -> None:
     assert lines(ns, 'at_exit') == ['main ends', 'True']
 

@@ -34,7 +34,10 @@ def run(main: Callable[[], object]) -> int:
         trace = theirs(exc.__traceback__)
         sys.excepthook(type(exc), exc.with_traceback(trace), trace)
         code = 1
-    threading._shutdown()  # type: ignore[attr-defined]  # as at the interpreter's end, but a signal ends this, too
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]  # as at the interpreter's end, but a signal ends this, too
+    except KeyboardInterrupt:
+        raise Ended(signal.SIGINT) from None
     return code & 0xFF
 
 
@@ -98,8 +101,8 @@ def command(
     residence.start()
     try:
         code = run(main)
-    except Ended:
-        pass
+    except Ended as exc:
+        code = 128 + exc.signum
     else:
         sys.exit(code)
     # As a process that dies of a signal: nobody waits for its threads.
@@ -108,4 +111,4 @@ def command(
         print(f'Error: {attached.dev.name} is gone: the interface was deleted', file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(1 if residence.lost else 128 + residence.handlers.ended)
+    os._exit(1 if residence.lost else code)

@@ -21,7 +21,11 @@ real_signal, real_getsignal = signal.signal, signal.getsignal  # kept: the names
 
 
 class Ended(BaseException):
-    """SIGTERM came."""
+    """A signal ends the program."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
 
 
 class Handlers:
@@ -32,7 +36,6 @@ class Handlers:
         self.calls = 0  # of the main thread that are under way
         self.deferred: list[tuple[int, Any]] = []
         self.wake: Callable[[], None] = lambda: None  # ends the main thread's wait
-        self.ended = 0  # the signal that ends the process
 
     def install(self) -> None:
         """Take over those that Python has set, and SIGTERM."""
@@ -80,14 +83,13 @@ class Handlers:
 
     def end(self, signum: int) -> None:
         """Raise Ended; the next time the machine's default action is taken."""
-        self.ended = signum
         for each in (signal.SIGINT, signal.SIGTERM):
             self.handlers.pop(each, None)
             real_signal(each, signal.SIG_DFL)
         timer = threading.Timer(GRACE, os._exit, [128 + signum])
         timer.daemon = True
         timer.start()
-        raise Ended
+        raise Ended(signum)
 
     def forked(self) -> None:
         """In a child: SIGTERM ends it as it ends others."""

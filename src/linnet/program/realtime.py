@@ -348,8 +348,9 @@ class Residence:
 
     def _say_goodbye(self) -> None:
         limit = time.monotonic() + GRACE
-        while self.gate.call(undelivered, self.program.net) and time.monotonic() < limit:
-            time.sleep(0.005)
+        with suppress(Ended, KeyboardInterrupt):  # who is in a hurry does not wait for it
+            while self.gate.call(undelivered, self.program.net) and time.monotonic() < limit:
+                time.sleep(0.005)
 
     def close(self) -> None:
         """Close what the program left open, end the stack's thread."""

@@ -822,6 +822,41 @@ def test_a_real_thread_gives_way() -> None:
     assert with_a_thread(body) == [] and ran == ['job']
 
 
+def test_a_real_thread_that_waits_is_the_loop_meanwhile() -> None:
+    """Nobody else is there to wake it: it leads until its timer has, and looks at what is due without a wait."""
+    class Leading(Door):
+        def park(self, task: Task) -> None:
+            self.log.append('lead')
+            task.sched.lead()
+
+        def leads(self) -> bool:
+            return self.log != ['not to']
+
+        def unpark(self, task: Task) -> None:
+            task.sched.halt()
+
+    s = make(RealClock())
+    s.gate = door = Leading()
+    task = Task(s, 0, lambda: None, 'thread', None)
+    task.gate = door
+    s.hold()
+    with door.world:
+        s.current = task
+        assert schedule_timeout(s, NSEC_PER_MSEC) == 0
+        s.current = None
+        ran: list[int] = []
+        s.call_soon(Job(lambda: ran.append(1)))
+        mod_timer(Call(s.clock, lambda: ran.append(2)), s.clock.now)
+        s.round()
+        assert ran == [1, 2] and door.log == ['lead'] and not s.running
+        door.log[0] = 'not to'
+        s.lead()
+        s.call_soon(Job(s.interrupt))
+        door.log[0] = 'again'
+        s.lead()
+    s.close()
+
+
 def test_short_real_waits_last_long_enough() -> None:
     s = make(RealClock())
     sleeps = 20

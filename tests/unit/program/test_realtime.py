@@ -172,7 +172,7 @@ def test_sigterm_ends_it_and_a_second_time_at_once() -> None:
         one, two = pair()
         threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGTERM)).start()
         try: two.recv(9)
-        except Ended: print('ended', home.handlers.ended, signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, flush=True)
+        except Ended as exc: print('ended', exc.signum, signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, flush=True)
         one.sendall(b'still there')
         print(two.recv(99), flush=True)
         os.kill(os.getpid(), signal.SIGTERM)
