@@ -529,10 +529,32 @@ def threads_left(host: str) -> None:
 
 
 @program
+def server_left(host: str) -> None:
+    """The main thread is at its end, and waits for one that waits for a client."""
+    def serve() -> None:
+        while threading.main_thread().is_alive():
+            time.sleep(0.001)
+        print('ready', flush=True)
+        listener.accept()
+    listener = socket.create_server(('', 0))
+    threading.Thread(target=serve).start()
+
+
+@program
 def unsent(host: str, port: str) -> None:
     """It sends much and ends."""
     sock = dial(host, int(port))
     sock.sendall(b'z' * 3_000_000)
+
+
+@program
+def daemon(host: str, port: str, how: str) -> None:
+    """It ends while a thread of no importance waits for an answer."""
+    sock = dial(host, int(port))
+    sock.sendall(b'abc')
+    threading.Thread(target=sock.recv, args=(9,), daemon=True).start()
+    if how == 'signal':
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @program

@@ -144,9 +144,7 @@ def test_threads_outlive_the_main_one(ns: Namespace) -> None:
 
 
 def test_an_interrupt_ends_threads_that_are_left(ns: Namespace) -> None:
-    code = ('import socket, threading\nsock = socket.create_server(("", 90))\n'
-            'threading.Thread(target=sock.accept).start()\nprint("ready", flush=True)')
-    child = ns.exec('tun', ['-c', code], ready='ready')
+    child = ns.exec('tun', [RESIDENT, 'server_left', KERNEL], ready='ready')
     assert ended(child, signal.SIGINT) == (130, [])
 
 
@@ -160,6 +158,16 @@ def test_what_was_sent_arrives(ns: Namespace) -> None:
     assert lines(ns, 'unsent', '4000') == []
     text, _ = server.communicate(timeout=20)
     assert text == '3000000\n'
+
+
+@pytest.mark.parametrize('how', ['exit', 'signal'])
+def test_a_connection_is_closed_though_a_thread_waits_for_it(ns: Namespace, how: str) -> None:
+    server = ns.start([sys.executable, RESIDENT, 'count', '4001'], 'ready')
+    child = ns.exec('tun', [RESIDENT, 'daemon', KERNEL, '4001', how])
+    text, _ = child.communicate(timeout=20)
+    assert (child.returncode, text) == (0 if how == 'exit' else 143, '')
+    text, _ = server.communicate(timeout=20)
+    assert text == '3\n'
 
 
 def test_errors_are_shown_as_ever(ns: Namespace) -> None:

@@ -25,7 +25,7 @@ import time
 from _thread import allocate_lock
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.sock import Sock
@@ -58,7 +58,8 @@ class RealGate(Gate):
     def __init__(self, sched: Scheduler, handlers: Handlers) -> None:
         self.sched = sched
         self.handlers = handlers
-        self.closed = False  # the process ends: who waits, waits for ever
+        self.ending = False  # the process ends: all calls but the main thread's do
+        self.closed = False  # there are none any more
         self.pid = os.getpid()
         self._world = allocate_lock()
         self._turn = allocate_lock()  # held while one waits for the world: who lets go of that does not get it back at once
@@ -72,6 +73,7 @@ class RealGate(Gate):
         self._followers: dict[Task, None] = {}  # asleep, the first one came first
         self._changes = 0  # of the leader
         self._calls = 0
+        self._under_way: set[Task] = set()  # of threads that are in a call, but for the main one
         self._looked = 0  # when somebody last did what was due (ns)
         self._stand_in = self._new_task()
         self._stand_in_thread = 0
@@ -106,15 +108,17 @@ class RealGate(Gate):
         """Lead, or sleep outside of the world. A signal that a handler is for ends the main thread's wait with EINTR."""
         self.sched.current = None
         while not self._may_go(task):
-            if self.closed:
-                self._sleep(task)
-            elif self._leader is None:
+            if self._leader is None:
                 self._lead(task)
             else:
                 self._follow(task)
-        self.sched.current = task
-        if task is self._main_task and self.handlers.deferred:
+        if self.ending and task is not self._main_task:
+            self.leave()  # it may wait for another one on its way out
+            self.enter()
             task.pending_signals = 1
+        elif task is self._main_task and self.handlers.deferred:
+            task.pending_signals = 1
+        self.sched.current = task
 
     def give_way(self, task: Task) -> None:
         """Others get their turn; where nobody leads, what is due is done here."""
@@ -155,7 +159,9 @@ class RealGate(Gate):
     def _may_go(self, task: Task) -> bool:
         if task is self._stand_in:
             return bool(self._followers)
-        return task.state == TASK_RUNNING or (task is self._main_task and bool(self.handlers.deferred))
+        if task is self._main_task:
+            return task.state == TASK_RUNNING or bool(self.handlers.deferred)
+        return task.state == TASK_RUNNING or self.ending
 
     def _lead(self, task: Task) -> None:
         """Be the loop until the task may go, and call the next one."""
@@ -234,7 +240,7 @@ class RealGate(Gate):
     def call(self, fn: Callable[..., T], *args: Any) -> T:
         """fn(*args) within the world, in the caller's thread."""
         ident = real_get_ident()
-        if self.closed or ident == self._stand_in_thread:
+        if self.ending or ident == self._stand_in_thread:
             return self._call_otherwise(fn, *args)
         if ident != self.main:
             return self._call(self._idle.pop() if self._idle else self._new_task(), fn, *args)
@@ -251,6 +257,8 @@ class RealGate(Gate):
         sched = self.sched
         self.enter()
         self._calls += 1
+        if task is not self._main_task:
+            self._under_way.add(task)
         if self._leader is None and sched.clock.now - self._looked > LOOK:
             self._round(task)
         sched.current = task
@@ -260,9 +268,12 @@ class RealGate(Gate):
             sched.current = None
             task.pending_signals = 0
             sched.kick()
+            self._under_way.discard(task)
             self.leave()
             if task is not self._main_task:
                 self._idle.append(task)
+                if self.ending:
+                    stay()
 
     def _call_otherwise(self, fn: Callable[..., T], *args: Any) -> T:
         """Where nobody could wait: in a forked child, after the end, in a finalizer that came up in the stack's own thread."""
@@ -270,24 +281,46 @@ class RealGate(Gate):
             if fn is sys_close:
                 return None  # type: ignore[return-value]  # the parent has it open
             raise PermissionError(errno.EPERM, FORKED)
-        if self.closed and real_get_ident() == self.main:
-            raise OSError(errno.ENETDOWN, os.strerror(errno.ENETDOWN))
-        while self.closed:
-            time.sleep(3600)  # a daemon thread, at the end of the process
+        if real_get_ident() != self._stand_in_thread:
+            if real_get_ident() == self.main:
+                raise OSError(errno.ENETDOWN, os.strerror(errno.ENETDOWN))
+            stay()
         self.enter()
         try:
             return fn(*args)
         finally:
             self.leave()
 
+    def finish(self, program: Program, lost: Callable[[], bool]) -> None:
+        """In the main thread: end the calls of all others, and close what the program left open. It ends with sockets idle."""
+        self.ending = True
+        limit = time.monotonic() + GRACE
+        while self._under_way and not self.handlers.deferred and time.monotonic() < limit:
+            self.sched.interrupt()
+            for task in list(self._under_way):
+                self._wake(task)
+            time.sleep(TICK)
+        for fd in program.files.fds():
+            with suppress(OSError):
+                self._call(self._main_task, sys_close, program, fd)
+        while not self.handlers.deferred and not lost() and time.monotonic() < limit and (
+                self._call(self._main_task, undelivered, program.net)):
+            time.sleep(TICK)
+
     def close(self) -> None:
         """In the main thread: whoever leads is to stop, for good."""
-        self.closed = True
+        self.ending = self.closed = True
         if self._ticking is False:
             self._call_stand_in.release()
         while self._leader is not None:
             self.sched.interrupt()
             time.sleep(TICK)
+
+
+def stay() -> NoReturn:
+    """What a thread does that is left when the process ends: nothing."""
+    while True:
+        time.sleep(3600)
 
 
 def undelivered(net: Net) -> bool:
@@ -346,21 +379,17 @@ class Residence:
         """Is this process a child of the one that start() was called in?"""
         return os.getpid() != self.gate.pid
 
-    def _say_goodbye(self) -> None:
-        limit = time.monotonic() + GRACE
-        with suppress(Ended, KeyboardInterrupt):  # who is in a hurry does not wait for it
-            while self.gate.call(undelivered, self.program.net) and time.monotonic() < limit:
-                time.sleep(0.005)
-
     def close(self) -> None:
         """Close what the program left open, end the stack's thread."""
         if self.gate.closed:
             return
-        for fd in self.program.files.fds():
-            with suppress(OSError, Ended):
-                self.gate.call(sys_close, self.program, fd)
-        if not self.lost:
-            self._say_goodbye()
+        with suppress(Ended, KeyboardInterrupt):  # who is in a hurry does not wait for goodbyes
+            self.handlers.calls += 1
+            try:
+                self.gate.finish(self.program, lambda: self.lost)
+            finally:
+                self.handlers.calls -= 1
+            self.handlers.run()
         self.program.exited = True
         running.program = None
         self.gate.close()

@@ -248,6 +248,19 @@ def test_a_socket_that_was_dropped_is_closed_with_a_warning() -> None:
     assert said == ["b'' ['ResourceWarning']", "b''"]
 
 
+def test_at_the_end_threads_are_taken_out_of_their_calls() -> None:
+    """The connection is closed, though two threads were waiting for it, one of them being the loop."""
+    assert run('''
+        one, two = pair()
+        for _ in range(2): threading.Thread(target=one.recv, args=(9,), daemon=True).start()
+        while len(home.gate._under_way) < 2: pass
+        sockets = net.ipv4.tcp_hashinfo.ehash
+        print(len(sockets) > 0)
+        home.close()
+        print([sk.sk_state for sk in sockets.values() if sk.sk_state in (1, 4, 8, 9)], home.gate._leader)
+    ''') == ['True', '[] None']
+
+
 def test_what_is_sent_last_arrives() -> None:
     assert run('''
         one, two = pair()
