@@ -51,7 +51,7 @@ from linnet.net.boot import new_net, new_world
 from linnet.net.core.dev import dev_close, dev_open, dev_set_mtu
 from linnet.net.ipv4.devinet import inet_addr_add
 from linnet.net.ipv4.fib_frontend import fib_add_route, fib_del_route
-from linnet.net.ipv6.addrconf import inet6_addr_add
+from linnet.net.ipv6.addrconf import addrconf_forward_change, inet6_addr_add
 from linnet.net.ipv6.route import ip6_route_add, ip6_route_del
 from linnet.net.netfilter.core import PythonHook, nf_register_net_hook, nf_unregister_net_hook
 from linnet.net.sched.sch_api import qdisc_create
@@ -842,8 +842,7 @@ class Lab:
 def forward_packets(net: Net) -> None:
     """Make a router of a host, for both versions of IP."""
     net.ipv4.sysctl_ip_forward = 1
-    net.sysctl.set('net.ipv6.conf.all.forwarding', '1')
-    net.sysctl.set('net.ipv6.conf.default.forwarding', '1')
+    addrconf_forward_change(net, 1)
 
 
 def run_module(name: str) -> None:
