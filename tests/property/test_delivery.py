@@ -11,14 +11,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from linnet import Lab
+from linnet.include.linux.in6 import in6_pton
 from linnet.include.linux.inet import in_aton
-from linnet.include.linux.socket import AF_INET, SO_KEEPALIVE, SOCK_STREAM, SOL_SOCKET, SOL_TCP, Sockaddr
+from linnet.include.linux.socket import (
+    AF_INET,
+    AF_INET6,
+    SO_KEEPALIVE,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    SOL_TCP,
+    Sockaddr,
+    make_sockaddr_in6,
+)
 from linnet.include.net.tcp import TCP_KEEPCNT, TCP_KEEPIDLE, TCP_KEEPINTVL
 from linnet.net import socket as sys_
 from linnet.program.runtime import current_program
 
 SHARES = st.floats(0, 0.30)
-TCP_CACHES = ('TCP', 'request_sock_TCP', 'tw_sock_TCP', 'skbuff_head_cache', 'sock_inode_cache')
+TCP_CACHES = ('TCP', 'TCPv6', 'request_sock_TCP', 'request_sock_TCPv6', 'tw_sock_TCP', 'tw_sock_TCPv6',
+              'skbuff_head_cache', 'sock_inode_cache')
 
 
 class Transfer:
@@ -29,15 +40,18 @@ class Transfer:
         self.received = {'client': b'', 'server': b''}
         self.errors: dict[str, OSError] = {}
         client, server = lab.hosts['client'], lab.hosts['server']
-        self.target = Sockaddr(AF_INET, in_aton(server.addr), 5000)
+        self.family = AF_INET6 if lab.ipv6 else AF_INET
+        self.any, self.target = Sockaddr(AF_INET, 0, 5000), Sockaddr(AF_INET, in_aton(server.addr), 5000)
+        if lab.ipv6:
+            self.any, self.target = make_sockaddr_in6(0, 5000, 0, 0), make_sockaddr_in6(in6_pton(server.addr6), 5000, 0, 0)
         server.spawn(self.serve)
         client.spawn(self.connect)
 
     def serve(self) -> None:
         """Accept, echo our side, read theirs."""
         me = current_program()
-        fd = sys_.sys_socket(me, AF_INET, SOCK_STREAM, 0)
-        sys_.sys_bind(me, fd, Sockaddr(AF_INET, 0, 5000))
+        fd = sys_.sys_socket(me, self.family, SOCK_STREAM, 0)
+        sys_.sys_bind(me, fd, self.any)
         sys_.sys_listen(me, fd, 5)
         sys_.sys_setsockopt(me, fd, 1, 20, (200).to_bytes(8, 'little') + bytes(8))  # SO_RCVTIMEO 200 s: a client may never come
         try:
@@ -49,7 +63,7 @@ class Transfer:
     def connect(self) -> None:
         """The other side."""
         me = current_program()
-        fd = sys_.sys_socket(me, AF_INET, SOCK_STREAM, 0)
+        fd = sys_.sys_socket(me, self.family, SOCK_STREAM, 0)
         try:
             sys_.sys_connect(me, fd, self.target)
             self.exchange('client', fd, self.there)
@@ -83,19 +97,19 @@ class Transfer:
                 assert want.startswith(self.received[side])
 
 
-def build(seed: int, **properties: float) -> Lab:
+def build(seed: int, ipv6: bool = False, **properties: float) -> Lab:
     """Two hosts and a bad wire."""
-    lab = Lab(seed=seed)
+    lab = Lab(seed=seed, ipv6=ipv6)
     lab.link(lab.host('client'), lab.host('server'), rate='10mbit', delay='5ms', **properties)
     return lab
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32), loss=SHARES, duplicate=SHARES, reorder=SHARES, corrupt=SHARES,
-       there=st.integers(0, 60_000), back=st.integers(0, 60_000))
+       there=st.integers(0, 60_000), back=st.integers(0, 60_000), ipv6=st.booleans())
 def test_any_wire_delivers_exactly_or_fails(seed: int, loss: float, duplicate: float, reorder: float, corrupt: float,
-                                            there: int, back: int) -> None:
-    lab = build(seed, loss=loss, duplicate=duplicate, reorder=reorder, corrupt=corrupt)
+                                            there: int, back: int, ipv6: bool) -> None:
+    lab = build(seed, ipv6, loss=loss, duplicate=duplicate, reorder=reorder, corrupt=corrupt)
     pattern = hashlib.sha256(seed.to_bytes(8, 'little')).digest() * 2000
     transfer = Transfer(lab, pattern[:there], pattern[::-1][:back])
     lab.run(until=4000)
