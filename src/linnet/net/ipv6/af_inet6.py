@@ -67,6 +67,7 @@ from linnet.kernel.errno import (
     ESOCKTNOSUPPORT,
 )
 from linnet.net.core.dev import dev_get_by_index
+from linnet.net.core.skbuff import kfree_skb
 from linnet.net.core.sock import lock_sock, release_sock, sk_dst_reset, sk_net_capable
 from linnet.net.ipv4.af_inet import (
     InetDgramOps,
@@ -135,15 +136,22 @@ def inet6_create(net: Net, sock: Socket, protocol: int, kern: int) -> int:
 def inet6_release(sock: Socket) -> int:
     """The program's last reference went: leave the groups, and close the transport.  Linux: net/ipv6/af_inet6.c."""
     sk = sock.sk
-    if sk is not None and inet6_sk_has_groups(sk):
-        ipv6_sock_mc_close(sk)
+    if sk is not None:
+        inet6_cleanup_sock(sk)
     return inet_release(sock)
 
 
-def inet6_sk_has_groups(sk: Sock) -> bool:
-    """Did it join groups? (A socket that IPV6_ADDRFORM made one of IPv4 is released by inet_release.)"""
+def inet6_cleanup_sock(sk: Sock) -> None:
+    """Give back what IPv6 keeps for the program that had the sock.  Linux: net/ipv6/af_inet6.c."""
     np = inet_sk(sk).pinet6
-    return np is not None and len(np.mc_list) != 0
+    if np is None:
+        return
+    if np.mc_list:
+        ipv6_sock_mc_close(sk)
+    told = np.rxpmtu
+    if told is not None:
+        np.rxpmtu = None
+        kfree_skb(told)
 
 
 # -- bind()

@@ -81,9 +81,7 @@ class Pingv6SockCache(KmemCache):
 
     def new(self) -> object:
         """See KmemCache."""
-        sk = InetSock()
-        sk.pinet6 = Ipv6Pinfo()
-        return sk
+        return InetSock()
 
 
 class Pingv6Prot(PingProt):

@@ -120,9 +120,7 @@ class Rawv6SockCache(KmemCache):
 
     def new(self) -> object:
         """See KmemCache."""
-        sk = Raw6Sock()
-        sk.pinet6 = Ipv6Pinfo()
-        return sk
+        return Raw6Sock()
 
 
 class Rawv6Prot(RawProt):

@@ -98,9 +98,7 @@ class Udpv6SockCache(KmemCache):
 
     def new(self) -> object:
         """See KmemCache."""
-        sk = UdpSock()
-        sk.pinet6 = Ipv6Pinfo()
-        return sk
+        return UdpSock()
 
 
 class Udpv6Prot(UdpProt):

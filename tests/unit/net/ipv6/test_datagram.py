@@ -213,6 +213,11 @@ def test_a_path_mtu_is_told_to_who_asks() -> None:
     assert struct.unpack_from('<I', control[IPV6_PATHMTU], 28) == (1500,)
     pair.a6.sendmsg(fd, bytes(1453), one(IPV6_DONTFRAG, 0), (B, 5000))  # this one may be cut
     assert pair.net_a.mib.get('Ip6FragCreates') == 2
+    with fails('EMSGSIZE'):
+        pair.a6.sendto(fd, bytes(1453), (B, 5000))
+    pair.a.close(fd)  # nobody is told any more
+    assert 'UDPv6' not in pair.leftovers()
+    assert not [name for name in pair.world.slab.active() if name.startswith('skbuff')]
 
 
 def test_errors_of_both_families_in_one_queue() -> None:

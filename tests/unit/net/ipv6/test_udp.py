@@ -51,6 +51,7 @@ from linnet.net import socket as sys
 from linnet.net.core.dev import dev_set_mtu
 from linnet.net.core.dev_xmit import skb_checksum_help
 from linnet.net.ipv4.udp import UDP_CORK, UDP_NO_CHECK6_RX, UDP_NO_CHECK6_TX, udp4_seq_show
+from linnet.net.ipv6.mcast import ipv6_chk_mcast_addr
 from linnet.net.ipv6.udp import udp6_seq_show
 from linnet.net.netfilter.core import nf_register_net_hook
 
@@ -291,6 +292,18 @@ def test_multicast_comes_back_to_its_host_while_loop_is_on() -> None:
             assert pair.a6.recvfrom(member) == (b'heard by myself', (LL_A, 6000, pair.zone_a))
     with fails('EAGAIN'):
         pair.a6.recvfrom(member)
+
+
+def test_a_socket_that_ends_leaves_its_groups() -> None:
+    pair = Pair6()
+    group = in6_pton(GROUP)
+    fds = [pair.a6.udp(5000 + i) for i in range(2)]
+    for fd in fds:
+        pair.a.setopt(fd, SOL_IPV6, IPV6_ADD_MEMBERSHIP, mreq(GROUP, pair.zone_a))
+    for fd in fds:
+        assert ipv6_chk_mcast_addr(pair.dev_a, group, 0)
+        pair.a.close(fd)
+    assert not ipv6_chk_mcast_addr(pair.dev_a, group, 0)
 
 
 def test_reuseport_spreads_flows_and_keeps_each() -> None:
