@@ -157,9 +157,9 @@ class Rt6Info(DstEntry):
         return f6i is None or (f6i.fib6_flags & RTF_EXPIRES) == 0 or net.clock.jiffies() <= f6i.expires
 
     def mtu(self) -> i64:
-        """The path MTU: a learnt one while it is fresh, the route's metric, or that of IPv6 on the device. At least 1280."""
+        """The path MTU: the metric, learnt (check() says when it is over) or set, or that of IPv6 on the device. 1280 or more."""
         m: i64 = self.metrics[2]  # RTAX_MTU
-        if m != 0 and (self.expires == 0 or self.dev.net.clock.now < self.expires):
+        if m != 0:
             return m
         idev = self.dev.ip6_ptr
         return idev.cnf.mtu6 if idev is not None else 1280

@@ -13,7 +13,7 @@ from mypy_extensions import i64
 from linnet.include.linux.in6 import in6_prefix_mask
 from linnet.include.linux.netdevice import IFF_LOOPBACK, IFF_UP, NetDevice
 from linnet.include.linux.notifier import NETDEV_CHANGE, NETDEV_UNREGISTER
-from linnet.include.net.dst import RTAX_ADVMSS, RTAX_HOPLIMIT, RTAX_LOCK, RTAX_MTU
+from linnet.include.net.dst import RTAX_ADVMSS, RTAX_HOPLIMIT, RTAX_LOCK, RTAX_MAX, RTAX_MTU
 from linnet.include.net.if_inet6 import Inet6Dev, Inet6Ifaddr
 from linnet.include.net.ip6_fib import (
     IP6_RT_PRIO_USER,
@@ -88,6 +88,7 @@ from linnet.net.ipv6.route_lookup import ip6_route_output as ip6_route_output
 from linnet.net.ipv6.route_lookup import ip6_route_output_flags as ip6_route_output_flags
 from linnet.net.ipv6.route_lookup import rt6_select
 from linnet.net.ipv6.route_show import fib6_dump as fib6_dump
+from linnet.net.ipv6.route_show import fib6_dump_cache as fib6_dump_cache
 
 RTPROT_RA: Final = 9
 
@@ -227,6 +228,9 @@ def ip6_route_info_create(net: Net, cfg: Fib6Config) -> tuple[int, Fib6Info | No
     """What the route cfg needs, checked, in no table yet: (0, it) or (a negative errno, None).  Linux: net/ipv6/route.c."""
     if cfg.fc_flags & RTF_CACHE or cfg.fc_type > RTN_THROW or cfg.fc_dst_len > 128:
         return -EINVAL, None
+    for key in cfg.fc_mx:
+        if not 1 <= key <= RTAX_MAX:
+            return -EINVAL, None
     err, nh = fib6_nh_init(net, cfg)
     if nh is None:
         return err, None

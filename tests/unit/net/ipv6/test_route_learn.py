@@ -14,7 +14,7 @@ from linnet.include.net.neighbour import NUD_STALE
 from linnet.net.core.neighbour import __neigh_lookup_noref as neigh_lookup_noref
 from linnet.net.core.skbuff import kfree_skb, skb_from_bytes
 from linnet.net.ipv6.ip6_fib import fib6_run_gc
-from linnet.net.ipv6.route import ip6_redirect, ip6_redirect_no_header, ip6_update_pmtu, rt6_mtu_change
+from linnet.net.ipv6.route import fib6_dump_cache, ip6_redirect, ip6_redirect_no_header, ip6_update_pmtu, rt6_mtu_change
 
 SECOND = 1_000_000_000
 FAR = '2001:db8:99::1'
@@ -266,3 +266,18 @@ def test_a_redirect_to_what_is_no_router_any_more() -> None:
     n.is_router = False
     fib6_run_gc(host.net)
     assert via(host) == ROUTER
+
+
+def test_the_text_of_what_was_learnt() -> None:
+    """As `ip -6 route show cache` gave it on Linux 6.18."""
+    host = behind()
+    too_big(host, 1400)
+    redirect(host, ROUTER, 'fe80::9', '2001:db8:98::1')
+    redirect(host, ROUTER, '2001:db8:98::5', '2001:db8:98::5')
+    later(host, 0.5)
+    assert fib6_dump_cache(host.net).splitlines() == [
+        f'{FAR} via {ROUTER} dev d0 metric 1024 expires 599sec mtu 1400 pref medium ',
+        '2001:db8:98::1 via fe80::9 dev d0 metric 1024 pref medium ',
+        '2001:db8:98::5 dev d0 metric 1024 pref medium ']
+    later(host, 600)
+    assert FAR not in fib6_dump_cache(host.net)
