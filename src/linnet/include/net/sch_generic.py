@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from mypy_extensions import i64, mypyc_attr
 
 from linnet.include.linux.skbuff import SkBuff, SkBuffHead
+from linnet.kernel.errno import EINVAL
 from linnet.kernel.timer import TimerList
 
 if TYPE_CHECKING:
@@ -57,8 +58,15 @@ class Qdisc:
         self.has_queue: bool = True  # False for noqueue: the device is called straight
 
     def init(self, opt: dict[str, int]) -> int:
-        """Options by tc's names ({'limit': 100}). Returns 0 or a negative errno."""
+        """Take options by tc's names ({'limit': 100}): 0, or -EINVAL for a value below 0 and for what set_option() refuses."""
+        for name, value in opt.items():
+            if value < 0 or not self.set_option(name, value):
+                return -EINVAL
         return 0
+
+    def set_option(self, name: str, value: i64) -> bool:
+        """One option; False: there is none of that name, or it cannot have this value. The base heeds none and refuses none."""
+        return True
 
     def enqueue(self, skb: SkBuff) -> i64:
         """Take skb: NET_XMIT_SUCCESS, NET_XMIT_CN, or NET_XMIT_DROP having freed it."""

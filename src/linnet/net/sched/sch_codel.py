@@ -22,7 +22,6 @@ from linnet.include.linux.netdevice import NET_XMIT_DROP, NET_XMIT_SUCCESS, NetD
 from linnet.include.linux.skbuff import SkBuff, SkBuffHead
 from linnet.include.net.dropreason import SKB_DROP_REASON_QDISC_CONGESTED, SKB_DROP_REASON_QDISC_OVERLIMIT
 from linnet.include.net.sch_generic import Qdisc, qdisc_pkt_len
-from linnet.kernel.errno import EINVAL
 from linnet.net.core.skbuff import kfree_skb_reason, skb_dequeue, skb_queue_tail
 from linnet.net.sched.sch_generic import qdisc_bstats_update
 
@@ -221,16 +220,12 @@ class CodelQdisc(Qdisc):
         self.q = self.vars.q
         self.drop_overlimit: i64 = 0
 
-    def init(self, opt: dict[str, int]) -> int:
-        """Take the options; an unknown one, or one below 0, is -EINVAL."""
-        for name, value in opt.items():
-            if value < 0:
-                return -EINVAL
-            if name == 'limit':
-                self.limit = value
-            elif not self.params.set_option(name, value):
-                return -EINVAL
-        return 0
+    def set_option(self, name: str, value: i64) -> bool:
+        """The limit in packets; the rest is CoDel's."""
+        if name == 'limit':
+            self.limit = value
+            return True
+        return self.params.set_option(name, value)
 
     def enqueue(self, skb: SkBuff) -> i64:
         """Append, or drop where it is full."""

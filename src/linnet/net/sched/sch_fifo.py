@@ -10,7 +10,6 @@ from linnet.include.linux.netdevice import NET_XMIT_DROP, NET_XMIT_SUCCESS, NetD
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.dropreason import SKB_DROP_REASON_QDISC_OVERLIMIT
 from linnet.include.net.sch_generic import TCQ_F_CAN_BYPASS, Qdisc, qdisc_pkt_len
-from linnet.kernel.errno import EINVAL
 from linnet.net.core.skbuff import kfree_skb_reason, skb_dequeue, skb_queue_tail
 from linnet.net.sched.sch_generic import qdisc_bstats_update
 
@@ -27,14 +26,11 @@ class PfifoQdisc(Qdisc):
         super().__init__(dev)
         self.limit = dev.tx_queue_len if dev.tx_queue_len != 0 else 1
 
-    def init(self, opt: dict[str, int]) -> int:
-        """Take the limit; a limit below 0 is -EINVAL."""
-        limit = opt.get('limit')
-        if limit is not None:
-            if limit < 0:
-                return -EINVAL
-            self.limit = limit
-        return 0
+    def set_option(self, name: str, value: i64) -> bool:
+        """The limit, in packets or bytes; there is nothing else."""
+        if name == 'limit':
+            self.limit = value
+        return True
 
     def has_room(self, skb: SkBuff) -> bool:
         """May skb be queued?"""

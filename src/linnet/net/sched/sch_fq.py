@@ -37,7 +37,6 @@ from linnet.include.net.dropreason import (
 from linnet.include.net.sch_generic import Qdisc, qdisc_pkt_len
 from linnet.include.net.sock import SK_PACING_FQ, SK_UNLIMITED_RATE, Sock
 from linnet.include.net.tcp_states import TCP_CLOSE, TCP_LISTEN, TCP_NEW_SYN_RECV
-from linnet.kernel.errno import EINVAL
 from linnet.kernel.timer import TimerList, del_timer, mod_timer
 from linnet.net.core.flow_dissector import skb_get_hash
 from linnet.net.core.skbuff import kfree_skb_reason, skb_dequeue
@@ -137,13 +136,6 @@ class FqQdisc(Qdisc):
         self.stat_pkts_too_long: i64 = 0
         self.stat_horizon_drops: i64 = 0
         self.stat_horizon_caps: i64 = 0
-
-    def init(self, opt: dict[str, int]) -> int:
-        """Take the options; an unknown one, or one out of range, is -EINVAL."""
-        for name, value in opt.items():
-            if value < 0 or not self.set_option(name, value):
-                return -EINVAL
-        return 0
 
     def set_option(self, name: str, value: i64) -> bool:
         """One option; False: there is none of that name, or it cannot have this value."""

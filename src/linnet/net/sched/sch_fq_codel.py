@@ -16,7 +16,6 @@ from linnet.include.linux.netdevice import NET_XMIT_CN, NET_XMIT_SUCCESS, NetDev
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.net.dropreason import SKB_DROP_REASON_QDISC_OVERLIMIT
 from linnet.include.net.sch_generic import Qdisc, qdisc_pkt_len
-from linnet.kernel.errno import EINVAL
 from linnet.net.core.flow_dissector import skb_get_hash
 from linnet.net.core.skbuff import kfree_skb_reason
 from linnet.net.sched.sch_codel import CODEL_DISABLED, CodelParams, CodelQueue, codel_dequeue
@@ -71,13 +70,6 @@ class FqCodelQdisc(Qdisc):
         self.old_flows: deque[FqCodelFlow] = deque()
         self.drop_overlimit: i64 = 0
         self.new_flow_count: i64 = 0
-
-    def init(self, opt: dict[str, int]) -> int:
-        """Take the options; an unknown one, or one out of range, is -EINVAL."""
-        for name, value in opt.items():
-            if value < 0 or not self.set_option(name, value):
-                return -EINVAL
-        return 0
 
     def set_option(self, name: str, value: i64) -> bool:
         """One option; False: there is none of that name, or it cannot have this value."""
