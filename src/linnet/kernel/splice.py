@@ -130,6 +130,8 @@ def do_splice(file_in: File, off_in: i64, out: File, off_out: i64, length: i64, 
         return Moved(-EBADF)
     ipipe = get_pipe_info(file_in)
     opipe = get_pipe_info(out)
+    if ipipe is None and opipe is None:
+        return Moved(-EINVAL)
     if ipipe is not None and opipe is not None:
         if off_in != NO_OFFSET or off_out != NO_OFFSET:
             return Moved(-ESPIPE)
@@ -138,37 +140,29 @@ def do_splice(file_in: File, off_in: i64, out: File, off_out: i64, length: i64, 
         if ((file_in.f_flags | out.f_flags) & O_NONBLOCK) != 0:
             flags |= SPLICE_F_NONBLOCK
         return Moved(splice_pipe_to_pipe(ipipe, opipe, length, flags))
+    to_file = ipipe is not None
+    pipe_file = file_in if to_file else out
+    file = out if to_file else file_in
+    offset = off_out if to_file else off_in
+    if (off_in if to_file else off_out) != NO_OFFSET:
+        return Moved(-ESPIPE)
+    if offset != NO_OFFSET and not file.f_op.can_seek():
+        return Moved(-EINVAL)
+    if to_file and (out.f_flags & O_APPEND) != 0:
+        return Moved(-EINVAL)
+    if (pipe_file.f_flags & O_NONBLOCK) != 0:
+        flags |= SPLICE_F_NONBLOCK
+    pos = offset if offset != NO_OFFSET else file.f_pos
+    count: i64 = -EINVAL
     if ipipe is not None:
-        if off_in != NO_OFFSET:
-            return Moved(-ESPIPE)
-        if off_out != NO_OFFSET and not out.f_op.can_seek():
-            return Moved(-EINVAL)
-        if (out.f_flags & O_APPEND) != 0:
-            return Moved(-EINVAL)
-        if (file_in.f_flags & O_NONBLOCK) != 0:
-            flags |= SPLICE_F_NONBLOCK
-        pos = off_out if off_out != NO_OFFSET else out.f_pos
-        moved = Moved(do_splice_from(ipipe, out, pos, length, flags))
-        if moved.count > 0:
-            moved.pos_out = pos + moved.count
-            if off_out == NO_OFFSET:
-                out.f_pos = moved.pos_out
-        return moved
-    if opipe is not None:
-        if off_out != NO_OFFSET:
-            return Moved(-ESPIPE)
-        if off_in != NO_OFFSET and not file_in.f_op.can_seek():
-            return Moved(-EINVAL)
-        if (out.f_flags & O_NONBLOCK) != 0:
-            flags |= SPLICE_F_NONBLOCK
-        pos = off_in if off_in != NO_OFFSET else file_in.f_pos
-        moved = Moved(splice_file_to_pipe(file_in, opipe, pos, length, flags))
-        if moved.count > 0:
-            moved.pos_in = pos + moved.count
-            if off_in == NO_OFFSET:
-                file_in.f_pos = moved.pos_in
-        return moved
-    return Moved(-EINVAL)
+        count = do_splice_from(ipipe, out, pos, length, flags)
+    elif opipe is not None:
+        count = splice_file_to_pipe(file_in, opipe, pos, length, flags)
+    if count <= 0:
+        return Moved(count)
+    if offset == NO_OFFSET:
+        file.f_pos = pos + count
+    return Moved(count, NO_OFFSET, pos + count) if to_file else Moved(count, pos + count)
 
 
 def do_tee(file_in: File, out: File, length: i64, flags: int) -> i64:
