@@ -67,11 +67,14 @@ def run_one(path: Path, variant: str, verbose: bool = False, captures: Path | No
     the functions entered since the last packet that came as expected (the stack must run interpreted).
     """
     start = perf_counter()
-    if path.name.endswith('v6.pkt') and variant != 'ipv6':
-        return Outcome(str(path), variant, 'skipped', 'for IPv6', 0.0)
+    config = replace(VARIANTS[variant], verbose=verbose, walk=walk)
+    if path.name.endswith('v6.pkt'):
+        if variant != 'ipv6':
+            return Outcome(str(path), variant, 'skipped', 'for IPv6', 0.0)
+        config.mtu = 1500  # its segments are those of IPv6
     runner: Runner | None = None
     try:
-        runner = load(path, replace(VARIANTS[variant], verbose=verbose, walk=walk))
+        runner = load(path, config)
         runner.run()
         status, text = 'passed', ''
     except DrillError as exc:
