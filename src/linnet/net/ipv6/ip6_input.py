@@ -182,16 +182,16 @@ def ip6_rcv_core(skb: SkBuff, dev: NetDevice, net: Net) -> SkBuff | None:
 
 def _bad_addresses(skb: SkBuff, dev: NetDevice) -> i64:
     """Addresses that no packet on a wire may have: a drop reason, or 0.  RFC 4291, 2.5.3 and 2.7, with erratum 3480."""
-    saddr = skb.saddr6
-    daddr = skb.daddr6
+    head = skb.head
+    at = skb.network_header
     inside = (dev.flags & IFF_LOOPBACK) != 0
-    if not inside and (saddr == IN6ADDR_LOOPBACK or daddr == IN6ADDR_LOOPBACK):
+    if not inside and (skb.saddr6 == IN6ADDR_LOOPBACK or skb.daddr6 == IN6ADDR_LOOPBACK):
         return SKB_DROP_REASON_IP_INHDR
-    if ipv6_addr_is_multicast(daddr):
-        scope = (daddr >> 112) & 0xF
+    if head[at + 24] == 0xFF:  # to a group
+        scope = head[at + 25] & 0xF
         if scope == 0 or (scope == 1 and not inside and skb.pkt_type != PACKET_LOOPBACK):
             return SKB_DROP_REASON_IP_INHDR
-    if ipv6_addr_is_multicast(saddr):
+    if head[at + 8] == 0xFF:
         return SKB_DROP_REASON_IP_INVALID_SOURCE
     return 0
 
@@ -284,8 +284,8 @@ def ip6_protocol_deliver_rcu(net: Net, skb: SkBuff) -> None:
         if prot.final:
             have_final = True
             dev = skb.dev
-            if (ipv6_addr_is_multicast(skb.daddr6) and dev is not None and not ipv6_chk_mcast_addr(dev, skb.daddr6, skb.saddr6)
-                    and not ipv6_is_mld(skb, nexthdr)):
+            if (skb.head[skb.network_header + 24] == 0xFF and dev is not None and not ipv6_is_mld(skb, nexthdr)
+                    and not ipv6_chk_mcast_addr(dev, skb.daddr6, skb.saddr6)):
                 _discard(net, skb, SKB_DROP_REASON_IP_INADDRERRORS)
                 return
         elif have_final:  # nothing is wrapped in a transport

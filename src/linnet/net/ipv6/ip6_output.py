@@ -27,7 +27,7 @@ from linnet.include.net.dropreason import (
 )
 from linnet.include.net.dst import DstOutput, dst_neigh_output
 from linnet.include.net.ip6_fib import Rt6Info, rt6_nexthop
-from linnet.include.net.ipv6 import IPV6_ADDR_SCOPE_NODELOCAL, ipv6_addr_is_multicast
+from linnet.include.net.ipv6 import IPV6_ADDR_SCOPE_NODELOCAL
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.snmp import (
     IP6_ADD_STATS,
@@ -147,7 +147,7 @@ def ip6_finish_output2(net: Net, sk: Sock | None, skb: SkBuff) -> i64:
     assert isinstance(dst, Rt6Info)
     dev = dst.dev
     daddr = skb.daddr6
-    if ipv6_addr_is_multicast(daddr) and not _ip6_mc_output(net, sk, skb, dev, daddr):
+    if skb.head[skb.network_header + 24] == 0xFF and not _ip6_mc_output(net, sk, skb, dev, daddr):
         return 0
     IP6_INC_STATS(net, IPSTATS_MIB_OUTTRANSMITS)
     IP6_ADD_STATS(net, IPSTATS_MIB_OUTOCTETS, skb.len)

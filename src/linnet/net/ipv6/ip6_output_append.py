@@ -104,7 +104,10 @@ def __ip6_append_data(sk: InetSock, fl6: Flowi6, queue: SkBuffHead, cork: Inet6C
     mtu = cork.fragsize
     headersize = fragheaderlen + flen
     maxfrag = ((mtu - fragheaderlen) & ~7) - FRAG_HDR_LEN
-    limit = (40 + IPV6_MAXPLEN if ip6_sk_ignore_df(inet6_sk(sk)) else mtu) - headersize
+    limit = mtu
+    if ip6_sk_ignore_df(inet6_sk(sk)):
+        limit = 40 + IPV6_MAXPLEN
+    limit -= headersize
     total = cork.length + length  # of the transport: options are not counted in it
     if total > mtu - headersize and cork.dontfrag:
         ipv6_local_rxpmtu(sk, fl6, mtu - headersize + 40)

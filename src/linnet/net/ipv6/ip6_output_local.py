@@ -35,6 +35,7 @@ from linnet.include.net.sock import Sock
 from linnet.kernel.errno import EMSGSIZE
 from linnet.net.core.flow_dissector import flow_fold6, flow_hash
 from linnet.net.core.skbuff import kfree_skb_reason
+from linnet.net.ipv6.datagram import ipv6_local_error
 from linnet.net.ipv6.exthdrs import ipv6_first_hop, ipv6_push_frag_opts, ipv6_push_nfrag_opts
 from linnet.net.ipv6.route_alloc import ip6_dst_hoplimit
 
@@ -181,6 +182,8 @@ def ip6_xmit(sk: Sock | None, skb: SkBuff, fl6: Flowi6, mark: i64, opt: Ipv6Txop
             return ret
         return dst_output_sk(sk, skb)
     skb.dev = dst.dev
+    if sk is not None and np is not None:
+        ipv6_local_error(sk, EMSGSIZE, fl6, dst.mtu())
     IP6_INC_STATS(net, IPSTATS_MIB_FRAGFAILS)
     kfree_skb_reason(skb, SKB_DROP_REASON_PKT_TOO_BIG)
     return -EMSGSIZE

@@ -16,7 +16,7 @@ from linnet.include.linux.netfilter import NF_ACCEPT, NFPROTO_IPV6, NfHookOps, N
 from linnet.include.linux.skbuff import SkBuff
 from linnet.include.linux.socket import MSG_MORE
 from linnet.kernel.errno import EMSGSIZE
-from linnet.net.core.skbuff import alloc_skb, skb_bytes
+from linnet.net.core.skbuff import alloc_skb, skb_bytes, skb_queue_purge
 from linnet.net.ipv6.ip6_output_append import (
     ip6_append_data,
     ip6_flush_pending_frames,
@@ -211,6 +211,22 @@ def test_who_labels_flows(mode: int, said: bool | None, labelled: bool) -> None:
         host.np.autoflowlabel, host.np.autoflowlabel_set = said, True
     assert (label(host, 0x12345678) != 0) == labelled
     assert label(host, 0x12345678, 0x0AB54321) == 0x54321  # a label that was asked for
+
+
+@pytest.mark.parametrize('recverr', [False, True])
+def test_a_segment_that_the_path_does_not_take_is_told_to_who_asked(recverr: bool) -> None:
+    host = Sender()
+    host.np.recverr = recverr
+    skb = alloc_skb(host.world, 2000)
+    skb.head, skb.len, skb.dst = bytes(1461), 1461, host.out_route()
+    assert ip6_xmit(host.sk, skb, host.flow6(), 0, None, 0, 0) == -EMSGSIZE
+    assert host.sent() == [] and host.drops() == {'PKT_TOO_BIG': 1} and host.count('FragFails') == 1
+    assert host.sk.sk_error_queue.qlen == int(recverr)
+    if recverr:
+        told = host.sk.sk_error_queue.next
+        assert told is not None and (told.seq, told.end_seq, told.daddr6) == (EMSGSIZE, 1500, host.flow6().daddr)
+    skb_queue_purge(host.sk.sk_error_queue)
+    assert host.nothing_left()
 
 
 # -- groups, hooks, devices
