@@ -26,7 +26,7 @@ NOT_OVER = {
         'congestion/initial_window_of_route', 'mtu_probe/lost', 'mtu_probe/success', 'pmtu/locked_route', 'timer/rto_min_route',
     },
     # on a socket that speaks IPv4 the option of IPv6 does not ask for ICMP errors
-    'ipv4-mapped-ipv6': {'attack/icmp_recverr', 'reset/icmp_recverr', 'reset/icmp_recverr_connect'},
+    'ipv4-mapped-ipv6': {'attack/icmp_recverr', 'reset/icmp_recverr'},
 }
 
 

@@ -108,13 +108,11 @@ def rt_tos2priority(tos: i64) -> i64:
 
 def ip_icmp_error(sk: Sock, skb: SkBuff, err: i64, port: i64, info: i64, payload: i64) -> None:
     """Queue an ICMP error for the program. data of skb is at the quoted IP header; payload is the byte in head where the quoted
-    transport payload starts; port (host order) is the destination's.
+    transport payload starts; port (host order) is the destination's. Whether IP_RECVERR asks for it the caller knows: an attempt
+    to connect has its error there in any case, as 6.18 was seen to do it.
 
     Linux: net/ipv4/ip_sockglue.c, where the port is in network order and payload a pointer.
     """
-    assert isinstance(sk, InetSock)
-    if not sk.recverr:
-        return
     icmph = skb.transport_header
     clone = skb_clone(skb)
     clone.seq = err
