@@ -163,6 +163,8 @@ class Routes:
             found = self.out(words[0], words[words.index('oif') + 1] if 'oif' in words else '',
                              words[words.index('from') + 1] if 'from' in words else '::')
             return found if isinstance(found, int) else list(found)
+        if verb == 'sysctl':
+            return self.net.sysctl.set(*words[1].split('='))
         if words[:1] == ['addr']:
             return self.ip_addr(words[1], words[2], self.devices[words[4]])
         if verb == 'ip':

@@ -63,11 +63,6 @@ def ip6_dst_lookup_tail(net: Net, sk: Sock | None, fl6: Flowi6) -> Rt6Info | Non
     return rt
 
 
-def ip6_dst_lookup(net: Net, sk: Sock | None, fl6: Flowi6) -> Rt6Info | None:
-    """The route of fl6, which gets its source address; None and fl6.err where it cannot go.  Linux: net/ipv6/ip6_output.c."""
-    return ip6_dst_lookup_tail(net, sk, fl6)
-
-
 def ip6_dst_lookup_flow(net: Net, sk: Sock | None, fl6: Flowi6, final_dst: int) -> Rt6Info | None:
     """The same; fl6.daddr is the first stop of a source route, final_dst where the packet ends (0: there is none).
 

@@ -40,7 +40,7 @@ from linnet.kernel.clock import jiffies_to_nsecs
 from linnet.kernel.errno import EAGAIN
 from linnet.kernel.random import siphash_3u32
 from linnet.net.core.neighbour import __neigh_lookup_noref, __neigh_set_probe_once
-from linnet.net.ipv6.ip6_fib import NSEC_PER_SEC, fib6_check_expired, fib6_type_error
+from linnet.net.ipv6.ip6_fib import NSEC_PER_SEC, fib6_check_expired
 from linnet.net.ipv6.route_alloc import (
     ip6_null_entry,
     ip6_rt_cache_alloc,
@@ -261,20 +261,6 @@ def fib6_rule_lookup(net: Net, fl6: Flowi6, oif: i64, flags: i64) -> Rt6Info:
         if rt is not None and rt.error != -EAGAIN:
             return rt
     return ip6_null_entry(net)
-
-
-def fib6_lookup(net: Net, oif: i64, fl6: Flowi6, flags: i64) -> Fib6Info | None:
-    """The table's own route for fl6, without choosing between next hops: the longest prefix over oif, whoever answers.
-
-    Linux: net/ipv6/fib6_rules.c, with ip6_pol_route_lookup.
-    """
-    for table in (net.ipv6.fib6_local_tbl, net.ipv6.fib6_main_tbl):
-        if table is None:
-            continue
-        found = fib6_table_lookup(net, table, oif, fl6, flags & ~RT6_LOOKUP_F_REACHABLE)
-        if found is not None and fib6_type_error(found.fib6_type) != -EAGAIN:
-            return found
-    return None
 
 
 def ip6_route_output(net: Net, sk: Sock | None, fl6: Flowi6) -> Rt6Info:

@@ -49,7 +49,8 @@ def fib6_route_text(net: Net, f6i: Fib6Info) -> str:
     if single:
         text += _nh_flags_text(f6i.fib6_nh)
     if f6i.fib6_flags & RTF_EXPIRES:
-        text += f' expires {(f6i.expires - net.clock.jiffies()) // 1000}sec'
+        left = int(f6i.expires - net.clock.jiffies())
+        text += f' expires {left // 1000 if left >= 0 else -(-left // 1000)}sec'  # cut, not rounded down
     lock = f6i.fib6_metrics.get(RTAX_LOCK, 0)
     for key, name in fib_metric_names().items():
         if key in f6i.fib6_metrics:

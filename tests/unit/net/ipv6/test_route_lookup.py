@@ -6,8 +6,8 @@ import struct
 
 import pytest
 
-from helpers.route6 import Routes
-from linnet.include.linux.icmpv6 import ICMPV6_ADM_PROHIBITED, ICMPV6_DEST_UNREACH, ICMPV6_NOROUTE
+from helpers.route6 import Routes, parse
+from linnet.include.linux.icmpv6 import ICMPV6_ADDR_UNREACH, ICMPV6_ADM_PROHIBITED, ICMPV6_DEST_UNREACH, ICMPV6_NOROUTE
 from linnet.include.linux.in6 import in6_bytes, in6_ntop, in6_pton
 from linnet.include.linux.netdevice import NetDevice
 from linnet.include.linux.skbuff import SkBuff
@@ -17,7 +17,7 @@ from linnet.include.net.ip6_fib import rt6_nexthop
 from linnet.include.net.neighbour import NUD_FAILED, NUD_INCOMPLETE, NUD_REACHABLE, Neighbour
 from linnet.include.net.netns.ipv6 import Icmp6Sender, RouterProber
 from linnet.include.net.snmp import IPSTATS_MIB_INNOROUTES, IPSTATS_MIB_OUTNOROUTES
-from linnet.kernel.errno import EADDRNOTAVAIL, EHOSTUNREACH, ENETUNREACH
+from linnet.kernel.errno import EACCES, EADDRNOTAVAIL, EEXIST, EHOSTUNREACH, EINVAL, ENETUNREACH
 from linnet.net.core.dev import netif_carrier_off, netif_carrier_on
 from linnet.net.core.neighbour import __neigh_lookup as neigh_lookup
 from linnet.net.core.skbuff import skb_from_bytes
@@ -27,6 +27,8 @@ from linnet.net.ipv6.ip6_output_lookup import ip6_dst_lookup_flow
 from linnet.net.ipv6.route import (
     icmp6_dst_alloc,
     ip6_dst_hoplimit,
+    ip6_link_failure,
+    ip6_route_add,
     ip6_route_input,
     ip6_route_output,
     rt6_add_dflt_router,
@@ -299,9 +301,68 @@ def test_a_route_that_expires() -> None:
     assert (rt.check(), host.out(FAR)) == (True, ('fe80::1', 'd0'))
     later(host, 0.001)
     assert (rt.check(), host.out(FAR)) == (False, -ENETUNREACH)
-    assert any(FAR[:12] in line for line in host.show())  # until it is collected
+    assert any('expires 0sec' in line for line in host.show())  # until it is collected
+    later(host, 1.5)
+    assert any('expires -1sec' in line for line in host.show())
     assert fib6_run_gc(host.net) == 0
     assert not any(FAR[:12] in line for line in host.show())
+
+
+def test_the_same_route_again_renews_its_time() -> None:
+    host = Routes()
+    host.ip('add 2001:db8:99::/48 dev d0 expires 20')
+    assert host.ip('add 2001:db8:99::/48 dev d0 expires 30') == -EEXIST
+    assert any('expires 20sec' in line for line in host.show())  # `add` asks only whether it is there
+    assert host.ip('append 2001:db8:99::/48 dev d0 expires 30') == -EEXIST
+    assert any('expires 30sec' in line for line in host.show())
+    later(host, 40)
+    assert host.ip('append 2001:db8:99::/48 dev d0 expires 50') == -EEXIST
+    assert host.out(FAR) == (FAR, 'd0')
+    host.ip('append 2001:db8:99::/48 dev d0')
+    later(host, 100)
+    assert host.out(FAR) == (FAR, 'd0')
+
+
+def test_a_device_without_ipv6() -> None:
+    host = Routes()
+    assert host.net.sysctl.set('net.ipv6.conf.d1.disable_ipv6', '1') == 0
+    assert [host.ip(f'add 2001:db8:5::/48 {way}') for way in ('dev d1', 'via fe80::1 dev d1', 'via fe80::1 dev d1 onlink')] == [
+        -EACCES] * 3
+    assert [line for line in host.show() + host.show(255) if 'd1' in line] == []
+    assert [host.out(dst, 'd1') for dst in ('fe80::1', 'ff02::1')] == [-ENETUNREACH] * 2
+    assert host.net.sysctl.set('net.ipv6.conf.d1.disable_ipv6', '0') == 0
+    assert [line for line in host.show() if 'd1' in line] == ['fe80::/64 dev d1 proto kernel metric 256 pref medium']
+
+
+def test_a_multipath_route_is_there_whole_or_not_at_all() -> None:
+    host = Routes()
+    before = host.show()
+    assert host.ip('append 2001:db8:5::/48 via fe80::2 dev d0') == 0
+    assert host.ip('append 2001:db8:5::/48 nexthop via fe80::1 dev d0 nexthop via fe80::2 dev d0') == -EEXIST
+    assert host.ip('del 2001:db8:5::/48') == 0
+    assert host.show() == before
+
+
+def test_numbers_that_no_metric_has() -> None:
+    host = Routes()
+    cfg = parse(['2001:db8:5::/48', 'dev', 'd0'], host.index, False)
+    cfg.fc_mx = {18: 1}
+    assert ip6_route_add(host.net, cfg) == -EINVAL
+
+
+def test_a_next_hop_that_does_not_answer() -> None:
+    host = Routes()
+    host.net.ipv6.icmp6_sender = sender = Told()
+    advertised(host, ('fe80::1', 0))
+    host.ip('add 2001:db8:99::/48 via fe80::2 dev d0')
+    kept, other = host.route('2001:db8:98::1'), host.route(FAR)
+    skb = incoming(host, FAR)
+    skb.dst = other
+    ip6_link_failure(skb)
+    assert (sender.errors, kept.check()) == ([(ICMPV6_DEST_UNREACH, ICMPV6_ADDR_UNREACH)], True)
+    skb.dst = kept
+    ip6_link_failure(skb)
+    assert not kept.check()  # an advertised default: perhaps there is a better one
 
 
 def test_a_known_next_hop_is_not_shared() -> None:
