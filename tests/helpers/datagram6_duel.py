@@ -4,13 +4,16 @@
 The host is HERE on a device without link layer, behind which THERE is the script. A step is a tuple: an operation of the program
 on a named socket ('open', s, type, protocol), ('bind', s, host, port), ('connect', s, host, port), ('sendto', s, data, host,
 port, flags), ('recv', s, size, flags), ('recvmsg', s, size, flags), ('setopt', s, level, option, value), ('poll', s),
-('getopt', s, level, option), ('close', s); a packet ('packet', hex digits); or ('count', name ...).
+('getopt', s, level, option), ('names', s), ('disconnect', s), ('close', s); a packet ('packet', hex digits); or
+('count', name ...).
 
 Each step is noted with its result and the packets that left in the time after it: whole, but for flow labels and fragments'
 identifications, which are numbered by first appearance. What ndisc and MLD say is left out.
 """
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import errno
 import fcntl
 import json
@@ -28,6 +31,7 @@ HERE, THERE, STRANGER = 'fd00:10::1', 'fd00:10::2', 'fd00:10::3'
 SETTLE = 12  # ms
 Step = tuple[Any, ...]
 Note = list[Any]
+WATCHED = ('packet', 'sendto', 'setopt', 'connect')  # steps after which packets are waited for
 NEIGHBOURS = (130, 131, 132, 133, 134, 135, 136, 137, 143)
 
 
@@ -105,6 +109,17 @@ class Player:
         """The events that hold."""
         raise NotImplementedError
 
+    def disconnect(self, sock: Any) -> None:
+        """connect(2) to AF_UNSPEC."""
+        raise NotImplementedError
+
+    def names(self, sock: Any) -> list[Any]:
+        """getsockname(2), and getpeername(2) if there is one."""
+        names = [list(sock.getsockname())]
+        with contextlib.suppress(OSError):
+            names.append(list(sock.getpeername()))
+        return names
+
     def program(self, op: str, name: str, *args: Any) -> Any:
         """One operation: its result, or the name of its error."""
         try:
@@ -130,6 +145,10 @@ class Player:
                 return sock.getsockopt(args[0], args[1])
             if op == 'poll':
                 return self.poll(sock)
+            if op == 'names':
+                return self.names(sock)
+            if op == 'disconnect':
+                return self.disconnect(sock)
             assert op == 'close'
             return sock.close()
         except OSError as exc:
@@ -172,6 +191,12 @@ class KernelHost(Player):
         poller.register(sock, 0x3FF7)
         ready = poller.poll(0)
         return ready[0][1] if ready else 0
+
+    def disconnect(self, sock: socket.socket) -> None:
+        """See Player."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.connect(sock.fileno(), struct.pack('=H26x', socket.AF_UNSPEC), 28) != 0:
+            raise OSError(ctypes.get_errno(), 'connect')
 
     def inject(self, packet: bytes) -> None:
         """A packet comes in."""
@@ -223,6 +248,10 @@ class LinnetHost(Player):
         """See Player."""
         return sock.poll()  # type: ignore[no-any-return]
 
+    def disconnect(self, sock: Any) -> None:
+        """See Player."""
+        sock.disconnect()
+
     def inject(self, packet: bytes) -> None:
         """A packet comes in."""
         self.wire.inject(packet)
@@ -248,7 +277,7 @@ def play(host: KernelHost | LinnetHost, script: list[Step]) -> list[Note]:
             result = host.counters(tuple(step[1:]))
         else:
             result = host.program(*step)
-        notes.append([result, host.watch() if step[0] in ('packet', 'sendto', 'setopt', 'connect') else []])
+        notes.append([result, host.watch() if step[0] in WATCHED else []])
     return notes
 
 

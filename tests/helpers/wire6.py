@@ -65,6 +65,18 @@ class Socket6:
         """connect(2)."""
         sys.sys_connect(self.process, self.fd, sockaddr(name))
 
+    def disconnect(self) -> None:
+        """connect(2) to AF_UNSPEC."""
+        sys.sys_connect(self.process, self.fd, Sockaddr(0))
+
+    def getsockname(self) -> Name4:
+        """getsockname(2)."""
+        return name_of(sys.sys_getsockname(self.process, self.fd))
+
+    def getpeername(self) -> Name4:
+        """getpeername(2)."""
+        return name_of(sys.sys_getpeername(self.process, self.fd))
+
     def sendto(self, data: bytes, flags: int, name: tuple[str, int]) -> int:
         """sendto(2)."""
         return sys.sys_sendto(self.process, self.fd, data, flags, sockaddr(name))

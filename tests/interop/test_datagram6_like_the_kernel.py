@@ -148,6 +148,67 @@ def test_the_path_mtu_is_believed() -> None:
     compare(script)
 
 
+def test_the_path_mtu_of_a_connected_socket() -> None:
+    script = [*server(), ('connect', 's', THERE, 7000), ('getopt', 's', IPV6, 24), ('sendto', 's', 1452, THERE, 7000)]
+    quoted = ip6(struct.pack('!HHHH', 5000, 7000, 1460, 0) + bytes(500), src=HERE, dst=THERE, length=1460)
+    for mtu in (1400, 1280, 1350, 1000, 1279, 70000):
+        script.append(packet(icmp6(2, 0, struct.pack('!I', mtu) + quoted, src=STRANGER)))
+        script += [('poll', 's'), ('getopt', 's', IPV6, 24), ('recv', 's', 10), ('getopt', 's', 1, 4)]
+        script += [('sendto', 's', size, THERE, 7000) for size in (1232, 1300, 1452, 3000)]
+    compare([*script, ('setopt', 's', IPV6, 23, 2), ('sendto', 's', 1400, THERE, 7000), ('recv', 's', 1)])
+
+
+def test_devices_that_sockets_are_bound_to() -> None:
+    """By connect() to a group or a link-local address, and by the options that name a device."""
+    device, near, unicast_if = b'duel0\0'.hex(), 'fe80::7', struct.pack('!I', 2).hex()
+    script = [*server(), ('setopt', 's', IPV6, 17, 2)]
+    for name in ('ff05::9', 'ff02::9', THERE):
+        script += [('connect', 's', name, 9), ('names', 's'), ('sendto', 's', 5, name, 9)]
+    script += [*server('t', 5001), ('connect', 't', 'ff02::9', 9), ('setopt', 't', IPV6, 17, 1), ('connect', 't', 'ff02::9', 9)]
+    for change in (('setopt', 't', IPV6, 17, 2), ('setopt', 't', IPV6, 76, unicast_if), ('setopt', 't', 1, 25, device),
+                   ('setopt', 't', IPV6, 50, (bytes(16) + struct.pack('i', 2)).hex())):
+        script += [change, *[('sendto', 't', 1, name, 9) for name in (near, THERE, '::1', '::', 'ff02::9')], ('names', 't')]
+    script += [*server('u', 5002), ('setopt', 'u', IPV6, 49, 1)]
+    for bound in (b'lo\0'.hex(), device, ''):
+        script += [('setopt', 'u', 1, 25, bound), packet(udp6(b'x', dport=5002)), ('recvmsg', 'u', 10)]
+        script += [('sendto', 'u', 3, HERE, 5002), ('recvmsg', 'u', 10), ('sendto', 'u', 3, '::1', 5002), ('recvmsg', 'u', 10)]
+    compare(script)
+
+
+@pytest.mark.parametrize('seed', range(6))
+def test_calls_by_chance(seed: int) -> None:
+    """Programs drawn by chance: sockets that connect, disconnect, send to each other and to the world, and hear from it."""
+    rng = random.Random(seed)
+    names = ('a', 'b', 'c', 'd')
+    places = (THERE, STRANGER, HERE, '::1', '::', '::ffff:127.0.0.1', GROUP, '2001:db8::1', 'fe80::9')
+    script: list[Step] = []
+    for number, name in enumerate(names):
+        only, host = rng.choice(((0, '::'), (1, '::'), (0, HERE), (0, '::1'), (0, '::ffff:127.0.0.1')))
+        script += [('open', name, UDP, 0), ('setopt', name, 1, 2, 1), ('setopt', name, IPV6, 26, only)]
+        script.append(('bind', name, host, 5000 + number))
+    for _ in range(150):
+        name = rng.choice(names)
+        place, port = rng.choice(places), rng.choice((5000, 5001, 5002, 5003, 7000, 0))
+        move = rng.randrange(10)
+        if move == 0:
+            script += [('connect', name, place, port), ('names', name)]
+        elif move == 1:
+            script += [('disconnect', name), ('names', name)]
+        elif move == 2:
+            options = ((25, 1), (25, 0), (17, 2), (17, 0), (49, 1), (16, 9), (67, 0x20), (29, 0), (62, 1), (26, 1))
+            script.append(('setopt', name, IPV6, *rng.choice(options)))
+        elif move < 6:
+            size, flags = rng.choice((0, 1, 500, 1453)), rng.choice((0, 0, 0, 0, MORE))
+            script += [('sendto', name, size, place, port, flags), *[('recvmsg', each, 9) for each in names]]
+        elif move < 9:
+            src, dst = rng.choice((THERE, STRANGER)), rng.choice((HERE, HERE, ALL_NODES))
+            script += [packet(udp6(b'world', port, rng.choice((5000, 5001, 5002, 5003, 9)), src, dst))]
+            script += [('recvmsg', each, 9) for each in names]
+        else:
+            script += [('poll', name), ('recvmsg', name, 9, ERRQUEUE), ('getopt', name, 1, 4)]
+    compare([*script, UDP_COUNTERS], {'net.ipv6.icmp.ratelimit': '0'})
+
+
 def test_groups() -> None:
     """Who gets a multicast: members, those who want all, those bound to the group, and senders themselves."""
     mreq, other = ((in6(group) + struct.pack('i', 2)).hex() for group in (GROUP, 'ff02::5678'))
