@@ -265,6 +265,7 @@ def wire_launch(wire: WireOps, skb: SkBuff, dev: NetDevice) -> None:
     skb.priority = 0
     skb.mark = 0
     skb.queue_mapping = 0
+    skb.ignore_df = False  # a liberty of the sender's own host
     wire.nr_sent += 1
     if wire.faults:
         wire_faults(wire, skb)
