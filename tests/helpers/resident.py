@@ -403,6 +403,7 @@ def in_child(host: str, results: Any) -> None:
 @program
 def multiprocess(host: str, method: str) -> None:
     """multiprocessing: queues and results work; a forked child has no sockets, and says so."""
+    warnings.simplefilter('ignore', DeprecationWarning)  # Python 3.12: the process has threads
     context: Any = multiprocessing.get_context(method)
     results = context.Queue()
     sock = dial(host)
@@ -538,6 +539,12 @@ def server_left(host: str) -> None:
         listener.accept()
     listener = socket.create_server(('', 0))
     threading.Thread(target=serve).start()
+
+
+@program
+def wrong(host: str) -> None:
+    """An error."""
+    print(1 // len(host[:0]))
 
 
 @program

@@ -143,9 +143,10 @@ def test_threads_outlive_the_main_one(ns: Namespace) -> None:
     assert (child.returncode, text) == (6, "answered b'late'\n")
 
 
-def test_an_interrupt_ends_threads_that_are_left(ns: Namespace) -> None:
+@pytest.mark.parametrize('signum', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_threads_that_are_left(ns: Namespace, signum: signal.Signals) -> None:
     child = ns.exec('tun', [RESIDENT, 'server_left', KERNEL], ready='ready')
-    assert ended(child, signal.SIGINT) == (130, [])
+    assert ended(child, signum) == (128 + signum, [])
 
 
 def test_functions_at_the_exit_have_sockets(ns: Namespace) -> None:
@@ -171,8 +172,9 @@ def test_a_connection_is_closed_though_a_thread_waits_for_it(ns: Namespace, how:
 
 
 def test_errors_are_shown_as_ever(ns: Namespace) -> None:
-    child = ns.exec('tun', ['-c', 'def f(): 1 / 0\nf()'])
+    child = ns.exec('tun', [RESIDENT, 'wrong', KERNEL])
     text, _ = child.communicate(timeout=20)
-    assert child.returncode == 1
-    assert text.splitlines() == ['Traceback (most recent call last):', '  File "<string>", line 2, in <module>',
-                                 '  File "<string>", line 1, in f', 'ZeroDivisionError: division by zero']
+    said = text.splitlines()
+    assert child.returncode == 1 and said[0] == 'Traceback (most recent call last):'
+    assert said[-1].startswith('ZeroDivisionError: ')
+    assert all(RESIDENT in line for line in said if line.startswith('  File'))

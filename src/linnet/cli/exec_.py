@@ -9,24 +9,30 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from linnet.program.handlers import Ended
 
+if TYPE_CHECKING:
+    from linnet.attach import Attached
+    from linnet.program.realtime import Residence
+
 OURS = (os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep, '<frozen runpy>', '<frozen importlib')
 
 
 def run(main: Callable[[], object]) -> int:
-    """Run the program's main function as the interpreter would, and wait for its threads: its exit code."""
+    """Run the program's main function as the interpreter would: its exit code."""
     code = 0
     try:
         main()
     except SystemExit as exc:
         code = exc.code if isinstance(exc.code, int) else 0 if exc.code is None else 1
-        if isinstance(exc.code, str):
+        if exc.code is not None and not isinstance(exc.code, int):
             print(exc.code, file=sys.stderr)
     except KeyboardInterrupt:
         code = 128 + signal.SIGINT
@@ -34,10 +40,6 @@ def run(main: Callable[[], object]) -> int:
         trace = theirs(exc.__traceback__)
         sys.excepthook(type(exc), exc.with_traceback(trace), trace)
         code = 1
-    try:
-        threading._shutdown()  # type: ignore[attr-defined]  # as at the interpreter's end, but a signal ends this, too
-    except KeyboardInterrupt:
-        raise Ended(signal.SIGINT) from None
     return code & 0xFF
 
 
@@ -46,6 +48,16 @@ def theirs(trace: TracebackType | None) -> TracebackType | None:
     while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename.startswith(OURS):
         trace = trace.tb_next
     return trace
+
+
+def leave(attached: Attached, residence: Residence, signum: int) -> NoReturn:
+    """End the process as one that dies of a signal, but that connections are closed: nobody waits for its threads."""
+    attached.close()
+    if residence.lost:
+        print(f'Error: {attached.dev.name} is gone: the interface was deleted', file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1 if residence.lost else 128 + signum)
 
 
 @click.command(name='exec', context_settings={'ignore_unknown_options': True})
@@ -101,14 +113,8 @@ def command(
     residence.start()
     try:
         code = run(main)
+        residence.handlers.leave = partial(leave, attached, residence)
+        threading._shutdown()  # type: ignore[attr-defined]  # wait for the threads, as the interpreter's end does
     except Ended as exc:
-        code = 128 + exc.signum
-    else:
-        sys.exit(code)
-    # As a process that dies of a signal: nobody waits for its threads.
-    attached.close()
-    if residence.lost:
-        print(f'Error: {attached.dev.name} is gone: the interface was deleted', file=sys.stderr)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1 if residence.lost else code)
+        leave(attached, residence, exc.signum)
+    sys.exit(code)

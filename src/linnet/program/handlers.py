@@ -35,6 +35,7 @@ class Handlers:
         self.handlers: dict[int, Any] = {}  # signal -> what the program thinks is its handler
         self.calls = 0  # of the main thread that are under way
         self.deferred: list[tuple[int, Any]] = []
+        self.leave: Callable[[int], object] | None = None  # what ends the process once the main thread has nothing more to do
         self.wake: Callable[[], None] = lambda: None  # ends the main thread's wait
 
     def install(self) -> None:
@@ -76,7 +77,9 @@ class Handlers:
     def handle(self, signum: int, frame: Any) -> None:
         """Call the program's handler."""
         handler = self.handlers.get(signum)
-        if callable(handler):
+        if self.leave is not None and handler is signal.default_int_handler:
+            self.end(signum)
+        elif callable(handler):
             handler(signum, frame)
         elif signum == signal.SIGTERM:
             self.end(signum)
@@ -89,6 +92,8 @@ class Handlers:
         timer = threading.Timer(GRACE, os._exit, [128 + signum])
         timer.daemon = True
         timer.start()
+        if self.leave is not None:
+            self.leave(signum)
         raise Ended(signum)
 
     def forked(self) -> None:

@@ -182,6 +182,7 @@ def test_sigterm_ends_it_and_a_second_time_at_once() -> None:
 def test_a_forked_child_leaves_the_stack_to_its_parent() -> None:
     assert run('''
         one, two = pair()
+        warnings.simplefilter('ignore', DeprecationWarning)  # Python 3.12: the process has threads
         pid = os.fork()
         if pid == 0:
             assert not inside() and left == ['device'] and home.forked
