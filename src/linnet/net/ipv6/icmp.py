@@ -6,7 +6,8 @@
 
 No error is sent about an ICMPv6 error or redirect, a multicast (but packet-too-big, and an option that demands it), or a source
 that is nobody's (RFC 4443, 2.4). An error quotes as much as fits into 1280 bytes. Two limits hold, as for ICMP: the host's token
-bucket and one for each peer (net.ipv6.icmp.ratelimit), both for errors other than packet-too-big alone.
+bucket and one for each peer (net.ipv6.icmp.ratelimit), both for the types in net.ipv6.icmp.ratemask alone: errors other than
+packet-too-big, unless it is set.
 """
 from __future__ import annotations
 
@@ -32,7 +33,15 @@ from linnet.include.linux.icmpv6 import (
     NDISC_ROUTER_SOLICITATION,
 )
 from linnet.include.linux.in6 import IPPROTO_ICMPV6
-from linnet.include.linux.ipv6 import IPV6_HLEN, IPV6_MIN_MTU, Ipv6Pinfo, ipv6_daddr, ipv6_nexthdr, ipv6_saddr
+from linnet.include.linux.ipv6 import (
+    IPV6_HLEN,
+    IPV6_MIN_MTU,
+    Ipv6Pinfo,
+    ip6_flowlabel,
+    ipv6_daddr,
+    ipv6_nexthdr,
+    ipv6_saddr,
+)
 from linnet.include.linux.netdevice import IFF_LOOPBACK, NetDevice
 from linnet.include.linux.skbuff import (
     CHECKSUM_NONE,
@@ -56,7 +65,7 @@ from linnet.include.net.dropreason import (
 )
 from linnet.include.net.flow import Flowi6
 from linnet.include.net.inet_sock import RawSock
-from linnet.include.net.ip6_fib import Rt6Info
+from linnet.include.net.ip6_fib import RTF_LOCAL, Rt6Info
 from linnet.include.net.ipv6 import (
     IPV6_ADDR_LINKLOCAL,
     Ipcm6Cookie,
@@ -83,6 +92,7 @@ from linnet.net.core.sock import sock_init_data
 from linnet.net.ipv4.icmp import icmp_global_allow
 from linnet.net.ipv4.inetpeer import InetPeer, inet_peer_xrlim_allow
 from linnet.net.ipv6.addrconf_saddr import ipv6_chk_addr
+from linnet.net.ipv6.anycast import ipv6_chk_acast_addr
 from linnet.net.ipv6.exthdrs_core import ipv6_skip_exthdr
 from linnet.net.ipv6.ip6_output_append import ip6_append_data, ip6_flush_pending_frames, ip6_push_pending_frames
 from linnet.net.ipv6.ip6_output_lookup import ip6_dst_lookup_flow
@@ -92,6 +102,7 @@ from linnet.net.ipv6.protocol import inet6_add_protocol
 from linnet.net.ipv6.route import ip6_dst_hoplimit, ip6_update_pmtu
 
 PEERS_MAX: Final = 65536
+FLOWLABEL_REFLECT_ICMPV6_ECHO_REPLIES: Final = 4
 
 # by code of "destination unreachable": errno, and 1 << 16 where it ends a connection
 UNREACH_ERR_CONVERT: Final = (
@@ -165,11 +176,10 @@ def icmpv6_control(net: Net) -> Icmp6Control:
 # -- limits
 
 def icmpv6_mask_allow(net: Net, type: i64) -> bool:
-    """Is a message of this type free of limits? What only informs is, and packet-too-big, for path MTU discovery needs it.
-
-    Linux: net/ipv6/icmp.c.
+    """Is a message of this type free of limits? What only informs is by default, and packet-too-big, for path MTU discovery
+    needs it.  Linux: net/ipv6/icmp.c.
     """
-    return (type & ICMPV6_INFOMSG_MASK) != 0 or type == ICMPV6_PKT_TOOBIG
+    return (net.ipv6.sysctl_icmpv6_ratemask >> int(type)) & 1 == 0
 
 
 def icmpv6_global_allow(net: Net, type: i64) -> bool:
@@ -266,7 +276,7 @@ def _icmp6_send_routed(net: Net, control: Icmp6Control, skb: SkBuff, dev: NetDev
     fl6.flowi6_proto = IPPROTO_ICMPV6
     fl6.daddr = ipv6_saddr(skb.head, at)
     target = ipv6_daddr(skb.head, at)
-    if ipv6_chk_addr(net, target, dev, False):
+    if ipv6_chk_addr(net, target, dev, False) or ipv6_chk_acast_addr(net, dev, target):
         fl6.saddr = target
     fl6.flowi6_oif = icmp6_iif(skb, fl6.daddr, target)
     fl6.fl6_icmp_type = type
@@ -317,29 +327,49 @@ def icmpv6_push_pending_frames(net: Net, sk: RawSock, fl6: Flowi6, header: bytes
     ip6_push_pending_frames(sk)
 
 
+def icmpv6_echo_ignored(net: Net, daddr: int, unicast: bool) -> bool:
+    """Do the sysctls say that echo requests to this address get no answer?"""
+    ipv6 = net.ipv6
+    if ipv6.sysctl_icmpv6_echo_ignore_all != 0:
+        return True
+    if unicast:
+        return False
+    if ipv6_addr_is_multicast(daddr):
+        return ipv6.sysctl_icmpv6_echo_ignore_multicast != 0
+    return ipv6.sysctl_icmpv6_echo_ignore_anycast != 0
+
+
 def icmpv6_echo_reply(net: Net, skb: SkBuff) -> i64:
-    """Send the echo back (RFC 4443, 4.2); data is behind the header.  Linux: net/ipv6/icmp.c."""
-    multicast = ipv6_addr_is_multicast(skb.daddr6)
-    if net.ipv6.sysctl_icmpv6_echo_ignore_all != 0 or (multicast and net.ipv6.sysctl_icmpv6_echo_ignore_multicast != 0):
+    """Send the echo back, its code and traffic class too (RFC 4443, 4.2); data is behind the header. A request to a group or to
+    an anycast address is answered from an address of this host's own.
+
+    Linux: net/ipv6/icmp.c.
+    """
+    rt_in = skb.dst
+    dev = skb.dev
+    unicast = isinstance(rt_in, Rt6Info) and (rt_in.rt6i_flags & RTF_LOCAL) != 0
+    if dev is None or icmpv6_echo_ignored(net, skb.daddr6, unicast):
         return SKB_NOT_DROPPED_YET
     control = icmpv6_control(net)
-    if control.busy:
+    if control.busy or ((dev.flags & IFF_LOOPBACK) == 0 and not icmpv6_global_allow(net, ICMPV6_ECHO_REPLY)):
         return SKB_NOT_DROPPED_YET
     fl6 = Flowi6()
     fl6.flowi6_proto = IPPROTO_ICMPV6
     fl6.daddr = skb.saddr6
-    if not multicast:
+    if unicast:
         fl6.saddr = skb.daddr6
     fl6.flowi6_oif = icmp6_iif(skb, skb.saddr6, skb.daddr6)
     fl6.flowi6_mark = skb.mark if net.ipv6.sysctl_fwmark_reflect != 0 else 0
     fl6.fl6_icmp_type = ICMPV6_ECHO_REPLY
+    if (net.ipv6.sysctl_flowlabel_reflect & FLOWLABEL_REFLECT_ICMPV6_ECHO_REPLIES) != 0:
+        fl6.flowlabel = ip6_flowlabel(skb.head, skb.network_header)
     control.busy = True
     rt = ip6_dst_lookup_flow(net, control.sk, fl6, 0)
-    if rt is not None:
+    if rt is not None and icmpv6_xrlim_allow(net, control, rt, ICMPV6_ECHO_REPLY, fl6.daddr):
         ipc6 = Ipcm6Cookie()
         ipc6.tclass = skb.tos
         th = skb.transport_header
-        header = bytes((ICMPV6_ECHO_REPLY, 0, 0, 0)) + skb.head[th + 4:th + 8]
+        header = bytes((ICMPV6_ECHO_REPLY, skb.head[th + 1], 0, 0)) + skb.head[th + 4:th + 8]
         icmpv6_push_reply(net, control.sk, header, skb_copy_bits(skb, 0, skb.len), fl6, ipc6, rt)
     control.busy = False
     return SKB_NOT_DROPPED_YET

@@ -32,6 +32,7 @@ NSEC_PER_MSEC: Final = 1_000_000
 NSEC_PER_SEC: Final = 1_000_000_000
 LONG_MAX: Final = (1 << 62)
 U8_MAX: Final = 255
+ICMPV6_TYPES: Final = 256
 U32_MAX: Final = 0xFFFFFFFF
 SECONDS_MAX: Final = INT_MAX // 1000  # what still is an int in jiffies
 
@@ -158,6 +159,47 @@ class CtlFragThresh(CtlInt):
             self.set_values(before)
             return -EINVAL
         return err
+
+
+class CtlRatemask(CtlTable):
+    """icmp/ratemask: the types of ICMPv6 that are limited, as numbers and ranges: '0-1,3-127'.
+
+    Linux: kernel/sysctl.c, proc_do_large_bitmap.
+    """
+
+    def __init__(self, net: Net) -> None:
+        super().__init__()
+        self.net: Net = net
+
+    def read(self) -> str:
+        """The ranges, lowest first."""
+        mask = self.net.ipv6.sysctl_icmpv6_ratemask
+        words: list[str] = []
+        type = 0
+        while type < ICMPV6_TYPES:
+            first = type
+            while type < ICMPV6_TYPES and (mask >> type) & 1 == 1:
+                type += 1
+            if type - first == 1:
+                words.append(str(first))
+            elif type > first:
+                words.append(f'{first}-{type - 1}')
+            type += 1
+        return ','.join(words)
+
+    def write(self, value: str) -> int:
+        """All of them anew; -EINVAL where there is something else than numbers from 0 to 255 and ranges of them."""
+        mask = 0
+        words = value.removesuffix('\n').replace('\n', ',').removesuffix(',')
+        for word in words.split(',') if words else []:
+            start, dash, end = word.partition('-')
+            low = parse_int(start)
+            high = parse_int(end) if dash else low
+            if low is None or high is None or low < 0 or high < low or high >= ICMPV6_TYPES or word != word.strip():
+                return -EINVAL
+            mask |= (1 << (high + 1)) - (1 << low)
+        self.net.ipv6.sysctl_icmpv6_ratemask = mask
+        return 0
 
 
 class CtlConf(CtlTable):
@@ -356,6 +398,7 @@ def ipv6_sysctl_fill(net: Net) -> None:
         registry.register('net.ipv6.' + name, CtlInt(ipv6, 'sysctl_' + (attr if attr else name), low, high))
     for name in ('ip6frag_low_thresh', 'ip6frag_high_thresh'):
         registry.register('net.ipv6.' + name, CtlFragThresh(net, 'sysctl_' + name))
+    registry.register('net.ipv6.icmp.ratemask', CtlRatemask(net))
     addrconf_sysctl_fill(net, ipv6.devconf_all, None, 'all')
     addrconf_sysctl_fill(net, ipv6.devconf_dflt, None, 'default')
     tbl = ipv6.nd_tbl

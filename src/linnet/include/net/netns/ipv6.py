@@ -71,7 +71,7 @@ class NetnsIpv6:
         self.sysctl_ip6_rt_min_advmss: i64 = 1220
         self.sysctl_ip6_rt_max_size: i64 = 2147483647
         self.sysctl_icmpv6_time: i64 = 100  # as seen on Linux 6.18; before, a second
-        self.sysctl_icmpv6_ratemask: i64 = 0xFFFFFFFF  # the types that are limited: errors but packet-too-big
+        self.sysctl_icmpv6_ratemask: int = ((1 << 128) - 1) & ~(1 << 2)  # bit n: type n is limited: errors but packet-too-big
         self.sysctl_icmpv6_echo_ignore_all: i64 = 0
         self.sysctl_icmpv6_echo_ignore_multicast: i64 = 0
         self.sysctl_icmpv6_echo_ignore_anycast: i64 = 0
