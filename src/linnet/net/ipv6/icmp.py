@@ -441,14 +441,17 @@ def icmpv6_dispatch(net: Net, skb: SkBuff, type: i64) -> i64:
 
 
 def icmpv6_notify(net: Net, skb: SkBuff, type: i64) -> i64:
-    """A packet of ours did not arrive: tell who sent it. data is at the quoted IPv6 header.  Linux: net/ipv6/icmp.c."""
+    """A packet of ours did not arrive: tell who sent it. data is at the quoted IPv6 header. Of a fragment that is not the first
+    raw sockets of protocol 44 hear alone.  Linux: net/ipv6/icmp.c.
+    """
     if not pskb_may_pull(skb, IPV6_HLEN):
         ICMP6_INC_STATS(net, ICMP6_MIB_INERRORS)
         return SKB_DROP_REASON_PKT_TOO_SMALL
     pskb_may_pull(skb, skb.len)  # who reads the quotation finds all of it in head
     info = get_be32(skb.head, skb.transport_header + 4)
     found = ipv6_skip_exthdr(skb.head, skb.data + IPV6_HLEN, ipv6_nexthdr(skb.head, skb.data))
-    if found.offset < 0 or (found.frag_off & ~7) != 0:
+    if found.offset < 0:
+        ICMP6_INC_STATS(net, ICMP6_MIB_INERRORS)
         return SKB_DROP_REASON_UNHANDLED_PROTO
     if found.offset + 8 > len(skb.head):
         ICMP6_INC_STATS(net, ICMP6_MIB_INERRORS)
