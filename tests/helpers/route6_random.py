@@ -10,6 +10,8 @@ GATEWAYS = ['fe80::1', 'fe80::2', '2001:db8:1::2', '2001:db8:1::3', '2001:db8:2:
             'fe80::ff:fe00:1']
 DESTINATIONS = ['2001:db8:a::1', '2001:db8:a:1::1', '2001:db8:a:1::2', '2001:db8:b::9', '2001:db8:1::9', '2001:db8:1::1',
                 '2001:db8:ff::1', 'fe80::9', 'ff02::1', 'fe80::ff:fe00:1']
+ADDRESSES = ['2001:db8:1::1/64 dev d0', '2001:db8:1::5/64 dev d0', '2001:db8:a::7/48 dev d1', '2001:db8:a:1::1/128 dev d1',
+             '2001:db8:1::5/64 dev d1', '2001:db8:2::1/64 dev d1']
 REFUSALS = ['unreachable ', 'prohibit ', 'blackhole ', 'throw ', 'local ']
 VERBS = ['add', 'append', 'replace'] * 3 + ['change', 'del', 'del']
 
@@ -67,6 +69,20 @@ def a_change(chance: random.Random) -> str:
     return command
 
 
+def a_change_below(chance: random.Random) -> str:
+    """Devices, addresses and settings."""
+    kind, dev = chance.random(), chance.choice(['d0', 'd1'])
+    if kind < 0.2:
+        return f'ip link set {dev} {chance.choice(["down", "up", "up"])}'
+    if kind < 0.35:
+        return f'ip link set {dev} mtu {chance.choice([1500, 1280, 1400, 1279])}'
+    if kind < 0.55:
+        return f'sysctl -qw net.ipv6.conf.all.forwarding={chance.randint(0, 1)}'
+    if kind < 0.65:
+        return f'sysctl -qw net.ipv6.conf.{dev}.disable_ipv6={chance.choice([0, 0, 1])}'
+    return f'ip addr {chance.choice(["add", "del"])} {chance.choice(ADDRESSES)} nodad'
+
+
 def commands(seed: int, count: int = 120) -> list[str]:
     """So many commands, the table shown after each change."""
     chance = random.Random(seed)
@@ -76,7 +92,6 @@ def commands(seed: int, count: int = 120) -> list[str]:
         if kind < 0.12:
             found.append(a_look_up(chance))
             continue
-        found.append(f'ip link set {chance.choice(["d0", "d1"])} {chance.choice(["down", "up", "up"])}' if kind < 0.14
-                     else a_change(chance))
+        found.append(a_change_below(chance) if kind < 0.24 else a_change(chance))
         found.append('show')
     return [*found, 'show local']

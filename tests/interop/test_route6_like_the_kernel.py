@@ -22,13 +22,14 @@ def test_the_kernel_answers_so(steps: list[tuple[str, object]]) -> None:
     assert list(zip(commands, on_the_kernel(commands), strict=True)) == steps
 
 
-# seed 2 is left out: there a route that stands between two next hops outlives its device on Linux, whose walk steps over it
-@pytest.mark.parametrize('seed', [1, 3, 4, 5])
+@pytest.mark.parametrize('seed', [1, 2, 3, 20])
 def test_random_commands(seed: int) -> None:
     given = commands(seed)
     host = Routes()
     for number, (command, theirs) in enumerate(zip(given, on_the_kernel(given), strict=True)):
         ours = host.answer(command)
+        if command.startswith(('ip addr', 'sysctl')):
+            ours, theirs = bool(ours), bool(theirs)  # of these there is the exit status alone
         if command.startswith('get') and ours != theirs and isinstance(ours, list) and isinstance(theirs, list):
             # several next hops: which one, the kernel's own secret key decides
             shown = '\n'.join(host.show())

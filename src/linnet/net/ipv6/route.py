@@ -188,7 +188,7 @@ def fib6_nh_init(net: Net, cfg: Fib6Config) -> tuple[int, Fib6Nh | None]:
     dev: NetDevice | None = None
     if cfg.fc_ifindex != 0:
         dev = net.dev_by_index.get(int(cfg.fc_ifindex))
-        if dev is None:
+        if dev is None or dev.ip6_ptr is None:
             return -ENODEV, None
     if cfg.fc_onlink:
         if dev is None:
@@ -312,7 +312,7 @@ def _hop_config(cfg: Fib6Config, hop: Fib6Config) -> Fib6Config:
 
 
 def ip6_route_multipath_add(net: Net, cfg: Fib6Config) -> int:
-    """A route with several next hops: all of them, or none.  Linux: net/ipv6/route.c."""
+    """A route with several next hops: where one cannot be, those before it go again.  Linux: net/ipv6/route.c."""
     made: list[Fib6Info] = []
     for hop in cfg.fc_nexthops:
         err, f6i = ip6_route_info_create(net, _hop_config(cfg, hop))
@@ -329,8 +329,9 @@ def ip6_route_multipath_add(net: Net, cfg: Fib6Config) -> int:
     for i, f6i in enumerate(made):
         err = fib6_add(net, table, f6i, flags)
         if err != 0:
-            for done in made[:i]:
-                fib6_del(net, done)
+            # as Linux undoes it: by what was asked for, which an older route may fit as well
+            for hop in cfg.fc_nexthops[:i]:
+                ip6_route_del(net, _hop_config(cfg, hop))
             return err
         # the first settles what becomes of an older route; the others join it
         flags = (flags & ~(NLM_F_EXCL | NLM_F_REPLACE)) | NLM_F_CREATE | NLM_F_APPEND
