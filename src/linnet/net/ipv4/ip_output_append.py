@@ -225,7 +225,10 @@ def _alloc_piece(sk: InetSock, size: i64, first: bool, noblock: bool) -> SkBuff 
     if sk.sk_wmem_alloc > 2 * sk.sk_sndbuf:
         return -ENOBUFS
     skb = sock_wmalloc(sk, size, True)
-    return -ENOBUFS if skb is None else skb
+    if skb is None:
+        return -ENOBUFS
+    skb.hash = 0  # only what a transport's header goes before has the socket's: a raw socket's flow labels are those of flows
+    return skb
 
 
 def _move_gap(prev: SkBuff, skb: SkBuff, keep: i64) -> None:

@@ -11,8 +11,8 @@ from typing import Final
 from librt.strings import BytesWriter
 from mypy_extensions import i64
 
-from linnet.include.linux.icmpv6 import ICMPV6_ECHO_REQUEST, ICMPV6_PKT_TOOBIG, NDISC_REDIRECT
-from linnet.include.linux.in6 import IPPROTO_ICMPV6, IPV6_PMTUDISC_DONT
+from linnet.include.linux.icmpv6 import ICMPV6_ECHO_REQUEST
+from linnet.include.linux.in6 import IPPROTO_ICMPV6
 from linnet.include.linux.ipv6 import Ipv6Pinfo, ipv6_saddr
 from linnet.include.linux.skbuff import SkBuff, skb_peek
 from linnet.include.linux.socket import (
@@ -68,7 +68,6 @@ from linnet.net.ipv6.icmp import icmpv6_err_convert
 from linnet.net.ipv6.ip6_output_append import ip6_append_data, ip6_flush_pending_frames, ip6_push_pending_frames
 from linnet.net.ipv6.ipv6_sockglue import ipv6_getsockopt, ipv6_setsockopt
 from linnet.net.ipv6.raw import rawv6_connect
-from linnet.net.ipv6.route_learn import ip6_sk_redirect, ip6_sk_update_pmtu
 from linnet.net.ipv6.udp import IPV6_SEQ_DGRAM_HEADER, datagram6_from, ip6_dgram_sock_seq_show
 from linnet.net.ipv6.udp_flow import datagram6_ctl, datagram6_init, datagram6_name, datagram6_route, dst_confirm_neigh6
 
@@ -321,6 +320,7 @@ def ping_v6_rcv(skb: SkBuff) -> i64:
 def ping_v6_err(skb: SkBuff, offset: i64, info: i64) -> None:
     """An ICMPv6 error quotes an echo request of ours: data at the quoted IPv6 header, its ICMPv6 header `offset` behind it.
 
+    What "packet too big" says of the path, icmpv6_err has noted; here it is no final error.
     Linux: net/ipv4/ping.c, ping_err.
     """
     quoted = skb.data + offset
@@ -334,13 +334,6 @@ def ping_v6_err(skb: SkBuff, offset: i64, info: i64) -> None:
     verdict = icmpv6_err_convert(type, i64(skb.head[skb.transport_header + 1]))
     err = verdict & 0xFFFF
     harderr = (verdict >> 16) != 0
-    if type == ICMPV6_PKT_TOOBIG:
-        ip6_sk_update_pmtu(skb, sk, info)
-        if np.pmtudisc != IPV6_PMTUDISC_DONT:
-            harderr = True
-    elif type == NDISC_REDIRECT:
-        ip6_sk_redirect(skb, sk)
-        return
     if np.recverr:
         ipv6_icmp_error(sk, skb, err, 0, info, quoted)
     elif not harderr or sk.sk_state != TCP_ESTABLISHED:
