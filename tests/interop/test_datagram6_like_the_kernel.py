@@ -302,3 +302,69 @@ def test_by_chance(seed: int) -> None:
             script.append(('sendto', rng.choice('sc'), rng.randrange(2000), rng.choice((THERE, STRANGER)), 7000))
     script.append(UDP_COUNTERS)
     compare(script)
+
+
+def message_of(rng: random.Random, kind: str) -> bytes:
+    """What a raw or ping socket of that name might send: mostly right."""
+    if kind[0] == 'p' or kind == 'i':
+        type, ident = rng.choice((128, 128, 128, 129, 1, 160, 200)), rng.choice((77, 78, 9))
+        data = struct.pack('!BBHHH', type, rng.choice((0, 0, 0, 1)), 0, ident, 3) + b'x' * rng.choice((0, 2, 30, 1600))
+    elif kind == 'u':
+        data = struct.pack('!HHHH', 7, 5000, 12, 0) + b'raw!'
+    else:
+        data = b'ab\0\0' + b'z' * rng.choice((0, 1, 2, 33, 1450, 3000))
+    if rng.randrange(6) == 0:
+        data = ip6(data, 17 if kind == 'u' else 253, src=rng.choice((HERE, STRANGER)), dst=rng.choice((THERE, HERE)))
+    return data
+
+
+def message_for(rng: random.Random) -> bytes:
+    """A packet for raw and ping sockets, or an error about one of theirs."""
+    src, dst, kind = rng.choice((THERE, STRANGER)), rng.choice((HERE, HERE, ALL_NODES)), rng.randrange(5)
+    if kind == 0:
+        return ip6(b'ab\x12\x34q' * rng.choice((1, 2)), 253, src, dst, tclass=3, hops=9)
+    if kind == 1:
+        type, ident = rng.choice((129, 129, 129, 128, 200, 1)), rng.choice((77, 78, 5))
+        return icmp6(type, 0, struct.pack('!HH', ident, 1) + b'data', src, dst)
+    if kind == 2:
+        return udp6(b'hey', src=src, dst=dst)
+    lost = rng.choice((ip6(struct.pack('!BBHHH', 128, 0, 0, 77, 1) + b'lost', 58, src=HERE, dst=THERE),
+                       ip6(b'ab\0\0lost-lost', 253, src=HERE, dst=THERE),
+                       ip6(struct.pack('!HHHH', 7, 5000, 12, 0) + b'raw!', src=HERE, dst=THERE)))
+    return icmp6(rng.choice((1, 2, 3, 4)), rng.randrange(6), struct.pack('!I', rng.choice((0, 1300, 1280))) + lost, src)
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_raw_and_ping_by_chance(seed: int) -> None:
+    """Programs drawn by chance with raw and ping sockets.
+
+    Not with flow labels, which errors quote; and a corked ICMPv6 message has no odd piece, whose checksum Linux gets wrong.
+    """
+    rng = random.Random(seed)
+    kinds = {'r': (RAW, 253), 'r2': (RAW, 253), 'u': (RAW, 17), 'i': (RAW, ICMPV6), 'p': (UDP, ICMPV6), 'p2': (UDP, ICMPV6)}
+    options = ((7, 2), (7, 0), (7, -1), (7, 4), (36, 1), (36, 0), (49, 1), (51, 1), (66, 1), (16, 3), (67, 8), (25, 1), (25, 0),
+               (17, 2), (29, 0), (62, 1), (18, 4), (19, 0))
+    script: list[Step] = [('open', name, *kind) for name, kind in kinds.items()]
+    script += [('bind', name, rng.choice(('::', HERE, '::1')), 77 + number) for number, name in enumerate(('p', 'p2'))]
+    for _ in range(80):
+        name, move = rng.choice(list(kinds)), rng.randrange(11)
+        place = rng.choice((THERE, STRANGER, HERE, '::1', '::', '2001:db8::1', GROUP, 'fe80::9'))
+        if move == 0:
+            script += [('connect', name, place, rng.choice((0, 5))), ('names', name)]
+        elif move == 1 and name[0] != 'p':
+            script += [('bind', name, place, 5), ('names', name)]
+        elif move == 2 and rng.randrange(4) == 0:
+            script.append(('disconnect', name))
+        elif move == 3:
+            script.append(('setopt', name, IPV6, *rng.choice(options)))
+        elif move == 4:
+            script.append(('setopt', 'i', ICMPV6, 1, rng.choice(('ff' * 32, '00' * 32, 'ff' * 16 + '00' * 16, '00' * 16 + '01'))))
+        elif move < 8:
+            port, flags = rng.choice((0, 0, 0, kinds[name][1], 9)), rng.choice((0, 0, 0, 0, MORE))
+            script.append(('sendto', name, message_of(rng, name).hex(), place, port, flags))
+            script += [('recvmsg', each, 60) for each in kinds]
+        else:
+            script += [packet(message_for(rng)), *[('recvmsg', each, 60) for each in kinds]]
+            script += [('recvmsg', each, 60, ERRQUEUE) for each in kinds]
+    sysctls = {'net.ipv4.ping_group_range': '0 100', 'net.ipv6.icmp.ratelimit': '0', 'net.ipv6.auto_flowlabels': '0'}
+    compare(script, sysctls)

@@ -207,6 +207,7 @@ def ping_v6_sendmsg(sk: Sock, msg: Msghdr, length: int) -> int:
     if not ping_v6_supported(i64(data[0]), i64(data[1])):
         return -EINVAL
     fl6 = Flowi6()
+    fl6.fl6_icmp_type = i64(data[0])
     ipc6 = Ipcm6Cookie()
     rt = ping_v6_sendmsg_route(inet, np, msg, fl6, ipc6)
     if rt is None:
@@ -245,7 +246,6 @@ def ping_v6_fill(data: bytes, ident: i64, fl6: Flowi6) -> bytes:
 def ping_v6_sendmsg_route(inet: InetSock, np: Ipv6Pinfo, msg: Msghdr, fl6: Flowi6, ipc6: Ipcm6Cookie) -> Rt6Info | None:
     """Where msg goes: fills fl6 and ipc6. None with fl6.err where it cannot go there."""
     datagram6_init(inet, np, fl6, ipc6, IPPROTO_ICMPV6)
-    fl6.fl6_icmp_type = ICMPV6_ECHO_REQUEST
     name = msg.msg_name
     if name is not None:
         if name.sa_family != AF_INET6:
