@@ -421,6 +421,44 @@ def multiprocess(host: str, method: str) -> None:
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), echoes(sock))
 
 
+async def trio_main(host: str) -> None:
+    import trio
+
+    async def answer(stream: Any) -> None:
+        async for data in stream:
+            await stream.send_all(data)
+    stream = await trio.open_tcp_stream(host, ECHO)
+    await stream.send_all(b'one')
+    print(await stream.receive_some(9), (await trio.run_process(['cat'], stdin=b'two', capture_stdout=True)).stdout,
+          await trio.to_thread.run_sync(len, 'abc'))
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0)
+        nursery.start_soon(trio.serve_listeners, answer, listeners)
+        own = await trio.open_tcp_stream('127.0.0.1', listeners[0].socket.getsockname()[1])
+        await own.send_all(b'three')
+        print(await own.receive_some(9))
+        path = os.path.join(tempfile.mkdtemp(), 'socket')
+        sock = trio.socket.socket(socket.AF_UNIX)
+        await sock.bind(path)
+        sock.listen(1)
+        nursery.start_soon(trio.serve_listeners, answer, [trio.SocketListener(sock)])
+        unix = await trio.open_unix_socket(path)
+        await unix.send_all(b'four')
+        print(await unix.receive_some(9))
+        a, b = trio.socket.socketpair()
+        await a.send(b'five')
+        print(await b.recv(9))
+        print('ready', flush=True)
+        await stream.receive_some(1)
+
+
+@program
+def trio_program(host: str) -> None:
+    """trio: connections, processes, threads, UNIX sockets; until Ctrl-C."""
+    import trio
+    trio.run(trio_main, host)
+
+
 # -- signals
 
 @program

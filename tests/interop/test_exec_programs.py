@@ -88,6 +88,15 @@ def test_subprocesses_of_asyncio(ns: Namespace) -> None:
         '200000 0 one', '<a> a', '<b> b', '7', '-9 two', str(list(range(10))), 'True 3', r"b'piped\n'", r"b'unix\n'"]
 
 
+def test_trio(ns: Namespace) -> None:
+    pytest.importorskip('trio')
+    child = ns.exec('tun', [RESIDENT, 'trio_program', KERNEL])
+    assert child.stdout is not None
+    said = [child.stdout.readline().strip() for _ in range(5)]
+    assert said == ["b'one' b'two' 3", "b'three'", "b'four'", "b'five'", 'ready']
+    assert ended(child, signal.SIGINT) == (130, [])
+
+
 def test_forked_processes_have_no_sockets(ns: Namespace) -> None:
     assert lines(ns, 'multiprocess', 'fork') == ['499500 PermissionError', '0 True', '[1, 2, 3]', '4 True']
 

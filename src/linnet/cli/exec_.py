@@ -34,13 +34,22 @@ def run(main: Callable[[], object]) -> int:
         code = exc.code if isinstance(exc.code, int) else 0 if exc.code is None else 1
         if exc.code is not None and not isinstance(exc.code, int):
             print(exc.code, file=sys.stderr)
-    except KeyboardInterrupt:
-        code = 128 + signal.SIGINT
-    except Exception as exc:
+    except Ended:
+        raise
+    except BaseException as exc:
+        if interrupts(exc):
+            return 128 + signal.SIGINT
         trace = theirs(exc.__traceback__)
         sys.excepthook(type(exc), exc.with_traceback(trace), trace)
         code = 1
     return code & 0xFF
+
+
+def interrupts(exc: BaseException) -> bool:
+    """Was it Ctrl-C, and nothing else (trio raises groups)?"""
+    if isinstance(exc, BaseExceptionGroup):
+        return exc.split(KeyboardInterrupt)[1] is None
+    return isinstance(exc, KeyboardInterrupt)
 
 
 def theirs(trace: TracebackType | None) -> TracebackType | None:

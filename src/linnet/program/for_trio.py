@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What trio needs, which looks closer at the interpreter than others.
 
-It asks whether the type of a socket is socket.socket itself, and keeps the methods of that class: it is given a view of the
-socket module in which that name is the class of the sockets that the caller gets. It gives its threads names in the operating
+It asks whether the type of a socket is socket.socket itself, and keeps the methods of that class: it takes both classes whose
+instances that name makes, and calls the methods of the one that it has. It gives its threads names in the operating
 system, by C, and keeps idle ones for whoever wants a thread next: in a world there is nothing to name, and every program has
 idle threads of its own.
 """
 from __future__ import annotations
 
-import socket
+import functools
 import sys
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -19,16 +18,7 @@ from greenlet import GreenletExit
 
 from linnet.program import sockets
 from linnet.program.chance import track
-from linnet.program.runtime import Program, current_program, current_task, inside
-
-
-class SocketModule(ModuleType):
-    """The socket module, with a socket class of which the sockets are exact instances."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ('socket', 'SocketType'):
-            return sockets.SimSocket if inside() else sockets.RealSocket
-        return getattr(socket, name)
+from linnet.program.runtime import Program, current_program, current_task
 
 
 class ThreadCaches:
@@ -47,21 +37,24 @@ class ThreadCaches:
         return getattr(self.inside[program], name)
 
 
-socket_module = SocketModule('socket')
-
-
 def adapt_sockets(module: Any) -> None:
     """trio._socket."""
-    if module._stdlib_socket is socket_module:
+    kind = module._SocketType
+    refuse, original = kind.__init__, kind._nonblocking_helper
+    if hasattr(refuse, '__wrapped__'):
         return
-    module._stdlib_socket = socket_module
-    original = module._SocketType._nonblocking_helper
+
+    @functools.wraps(refuse)
+    def __init__(self: Any, sock: Any) -> None:
+        if type(sock) not in (sockets.SimSocket, sockets.RealSocket):
+            refuse(self, sock)
+        self._sock = sock
+        self._sock.setblocking(False)
+        self._did_shutdown_SHUT_WR = False
 
     def _nonblocking_helper(self: Any, wait_fn: Any, fn: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(self._sock, sockets.SimSocket):
-            fn = getattr(sockets.SimSocket, fn.__name__)
-        return original(self, wait_fn, fn, *args, **kwargs)
-    module._SocketType._nonblocking_helper = _nonblocking_helper
+        return original(self, wait_fn, getattr(type(self._sock), fn.__name__), *args, **kwargs)
+    kind.__init__, kind._nonblocking_helper = __init__, _nonblocking_helper
 
 
 def adapt_threads(module: Any) -> None:
