@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """getsockopt() of every number, on five kinds of sockets, asked of this machine's kernel and of Linnet: the same options
-exist, with the same sizes, and the others are refused with the same error.
+exist, with the same sizes, and the others are refused with the same error. Of sockets of AF_INET6, raw ones too, the options of
+IPv6 are also set, to good and bad values of every size, and what is read then is compared.
 
 Values differ with a machine's sysctls, so that they are not compared. Options that only the younger one of two kernels knows
 do not count against Linnet, whose model is 6.18. What Linnet has not is listed with its reason, and the list is strict.
@@ -8,8 +9,11 @@ do not count against Linnet, whose model is 6.18. What Linnet has not is listed 
 from __future__ import annotations
 
 import errno
+import os
 import socket
+import struct
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -21,7 +25,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != 'linux', reason='asks the Linux kernel'),
 ]
 
-SOL_SOCKET, SOL_IP, SOL_TCP = 1, 0, 6
+SOL_SOCKET, SOL_IP, SOL_TCP, SOL_IPV6 = 1, 0, 6, 41
 CC_INFO = (SOL_TCP, 26)  # its size is the congestion control's, of which this machine may prefer another
 ASKED = [(SOL_SOCKET, n) for n in range(1, 76)] + [(SOL_TCP, n) for n in range(1, 47)] + [(SOL_IP, n) for n in range(1, 25)]
 ASKED.remove(CC_INFO)
@@ -105,3 +109,164 @@ def test_the_list_has_no_idle_entries() -> None:
     ours = of_linnet(4)
     there = {key[1:] for key in ours if key[0] == 'client' and key[1:] in NOT_THERE and ours[key] != 'ENOPROTOOPT'}
     assert there == set()
+
+
+# -- sockets of AF_INET6
+
+LOOPBACK = '::1'
+KINDS6 = ('fresh', 'datagram', 'raw', 'connected', 'listener', 'client', 'server')
+OF_IPV6 = [(SOL_IPV6, n) for n in range(1, 90)]
+VALUES = [
+    b'', b'\1', b'\0\0',
+    *[struct.pack('<i', n) for n in (-2, -1, 0, 1, 2, 3, 5, 6, 63, 255, 256, 1279, 1280, 65535, 65536, 1 << 24)],
+    struct.pack('<q', 1), *[bytes(n) for n in (8, 12, 16, 20, 32, 136)],
+]
+IPV6_MULTICAST_IF = 17  # which devices there are is a machine's own: all have the first
+NOT_THERE6 = {
+    (SOL_IPV6, 6): 'IPV6_2292PKTOPTIONS: control messages of a stream, which RFC 3542 took out',
+    (SOL_IPV6, 22): 'IPV6_ROUTER_ALERT: no daemon that routes groups',
+    (SOL_IPV6, 27): 'IPV6_JOIN_ANYCAST: only routers have anycast addresses',
+    (SOL_IPV6, 28): 'IPV6_LEAVE_ANYCAST',
+    (SOL_IPV6, 30): 'IPV6_ROUTER_ALERT_ISOLATE',
+    (SOL_IPV6, 32): 'IPV6_FLOWLABEL_MGR: no labels are lent',
+    (SOL_IPV6, 34): 'IPV6_IPSEC_POLICY: no IPsec',
+    (SOL_IPV6, 35): 'IPV6_XFRM_POLICY: no IPsec',
+    (SOL_IPV6, 43): 'MCAST_BLOCK_SOURCE: no filters by source',
+    (SOL_IPV6, 44): 'MCAST_UNBLOCK_SOURCE',
+    (SOL_IPV6, 46): 'MCAST_JOIN_SOURCE_GROUP',
+    (SOL_IPV6, 47): 'MCAST_LEAVE_SOURCE_GROUP',
+    (SOL_IPV6, 48): 'MCAST_MSFILTER',
+    (SOL_IPV6, 64): 'IP6T_SO_GET_INFO: no ip6tables',
+    (SOL_IPV6, 65): 'IP6T_SO_GET_ENTRIES',
+    (SOL_IPV6, 68): 'IP6T_SO_GET_REVISION_MATCH',
+    (SOL_IPV6, 69): 'IP6T_SO_GET_REVISION_TARGET',
+    (SOL_IPV6, 80): 'IP6T_SO_ORIGINAL_DST: no address translation',
+    **NOT_THERE,
+}
+# sockets of one protocol only
+OTHERWISE6 = {('raw', SOL_SOCKET, 42): 'SO_PEEK_OFF is not for raw sockets; Linnet keeps it'}
+
+
+def answer(ask: Callable[[], bytes | None]) -> str:
+    """What a call gives, or its error."""
+    try:
+        given = ask()
+    except OSError as exc:
+        return errno.errorcode[exc.errno or 0]
+    return 'ok' if given is None else given.hex()
+
+
+class Kernel6:
+    """Sockets of the kernel."""
+
+    def open(self, type: int, protocol: int = 0) -> socket.socket:
+        """socket(2)."""
+        return socket.socket(socket.AF_INET6, type, protocol)
+
+    def all_kinds(self) -> list[socket.socket]:
+        """One of each of KINDS6."""
+        fresh, datagram, raw = self.open(1), self.open(2), self.open(3, 99)
+        connected, listener = self.open(2), self.open(1)
+        connected.connect((LOOPBACK, 9))
+        listener.bind((LOOPBACK, 0))
+        listener.listen(5)
+        client = socket.create_connection(listener.getsockname()[:2])
+        return [fresh, datagram, raw, connected, listener, client, listener.accept()[0]]
+
+    def get(self, sock: socket.socket, level: int, number: int, size: int) -> str:
+        """getsockopt(2)."""
+        return answer(lambda: sock.getsockopt(level, number, size))
+
+    def set(self, sock: socket.socket, level: int, number: int, value: bytes) -> str:
+        """setsockopt(2)."""
+        return answer(lambda: sock.setsockopt(level, number, value))
+
+    def close(self, sock: socket.socket) -> None:
+        """close(2)."""
+        sock.close()
+
+
+class Linnet6:
+    """The same of Linnet; descriptors are what it hands out."""
+
+    def __init__(self) -> None:
+        self.host = Alone()
+        self.process = self.host.process
+
+    def open(self, type: int, protocol: int = 0) -> int:
+        """socket(2)."""
+        return self.host.socket(type, protocol, socket.AF_INET6)
+
+    def all_kinds(self) -> list[int]:
+        """One of each of KINDS6."""
+        fresh, datagram, raw, connected = self.open(1), self.open(2), self.open(3, 99), self.open(2)
+        self.host.connect(connected, LOOPBACK, 9)
+        listener = self.host.server(99, LOOPBACK)
+        client = self.host.client(LOOPBACK, 99)
+        return [fresh, datagram, raw, connected, listener, client, self.host.accept(listener)[0]]
+
+    def get(self, fd: int, level: int, number: int, size: int) -> str:
+        """getsockopt(2)."""
+        return answer(lambda: calls.sys_getsockopt(self.process, fd, level, number, size))
+
+    def set(self, fd: int, level: int, number: int, value: bytes) -> str:
+        """setsockopt(2)."""
+        return answer(lambda: calls.sys_setsockopt(self.process, fd, level, number, value))
+
+    def close(self, fd: int) -> None:
+        """close(2)."""
+        calls.sys_close(self.process, fd)
+
+
+Notes6 = dict[tuple[str, int, int, str], str]
+
+
+def read6(side: Kernel6 | Linnet6) -> Notes6:
+    """Every option of every kind, in some sizes: values of IPv6's, of others the size or the error."""
+    notes: Notes6 = {}
+    for kind, sock in zip(KINDS6, side.all_kinds(), strict=True):
+        for level, number in ASKED + OF_IPV6:
+            for size in (1, 2, *SIZES):
+                found = side.get(sock, level, number, size)  # type: ignore[arg-type]
+                notes[kind, level, number, str(size)] = found if level == SOL_IPV6 or found.isupper() else str(len(found) // 2)
+        side.close(sock)  # type: ignore[arg-type]
+    return notes
+
+
+def written6(side: Kernel6 | Linnet6) -> Notes6:
+    """Every option of IPv6 set to every value, each on a socket of its own; what is read then."""
+    notes: Notes6 = {}
+    for kind, type, protocol in (('fresh', 1, 0), ('datagram', 2, 0), ('raw', 3, 99)):
+        for level, number in OF_IPV6:
+            if (level, number) not in NOT_THERE6:
+                for value in VALUES:
+                    if number == IPV6_MULTICAST_IF and value[:1] > b'\1':
+                        continue
+                    sock = side.open(type, protocol)
+                    done = side.set(sock, level, number, value)  # type: ignore[arg-type]
+                    notes[kind, level, number, value.hex()] = f'{done} {side.get(sock, level, number, 64)}'  # type: ignore[arg-type]
+                    side.close(sock)  # type: ignore[arg-type]
+    return notes
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not socket.has_ipv6, reason='raw sockets ask for privilege')
+@pytest.mark.parametrize('what', [read6, written6])
+def test_the_same_options_of_ipv6(what: Callable[[Kernel6 | Linnet6], Notes6]) -> None:
+    theirs = what(Kernel6())
+    ours: Notes6 = {}
+    side = Linnet6()
+    side.host.run(lambda: ours.update(what(side)))
+    differ = {
+        key: (theirs[key], ours[key]) for key in theirs
+        if theirs[key] != ours[key] and key[1:3] not in NOT_THERE6 and key[:3] not in OTHERWISE6 and theirs[key] != 'ENOPROTOOPT'
+    }
+    assert differ == {}
+    assert len(theirs) > 4000
+
+
+def test_the_list_for_ipv6_has_no_idle_entries() -> None:
+    ours: Notes6 = {}
+    side = Linnet6()
+    side.host.run(lambda: ours.update(read6(side)))
+    assert {key for key in ours if key[1:3] in NOT_THERE6 and ours[key] != 'ENOPROTOOPT'} == set()
+    assert {key[:3] for key in ours if key[:3] in OTHERWISE6 and not ours[key].isupper()} == set(OTHERWISE6)
