@@ -143,8 +143,6 @@ NOT_THERE6 = {
     (SOL_IPV6, 80): 'IP6T_SO_ORIGINAL_DST: no address translation',
     **NOT_THERE,
 }
-# sockets of one protocol only
-OTHERWISE6 = {('raw', SOL_SOCKET, 42): 'SO_PEEK_OFF is not for raw sockets; Linnet keeps it'}
 
 
 def answer(ask: Callable[[], bytes | None]) -> str:
@@ -258,7 +256,7 @@ def test_the_same_options_of_ipv6(what: Callable[[Kernel6 | Linnet6], Notes6]) -
     side.host.run(lambda: ours.update(what(side)))
     differ = {
         key: (theirs[key], ours[key]) for key in theirs
-        if theirs[key] != ours[key] and key[1:3] not in NOT_THERE6 and key[:3] not in OTHERWISE6 and theirs[key] != 'ENOPROTOOPT'
+        if theirs[key] != ours[key] and key[1:3] not in NOT_THERE6 and theirs[key] != 'ENOPROTOOPT'
     }
     assert differ == {}
     assert len(theirs) > 4000
@@ -269,4 +267,3 @@ def test_the_list_for_ipv6_has_no_idle_entries() -> None:
     side = Linnet6()
     side.host.run(lambda: ours.update(read6(side)))
     assert {key for key in ours if key[1:3] in NOT_THERE6 and ours[key] != 'ENOPROTOOPT'} == set()
-    assert {key[:3] for key in ours if key[:3] in OTHERWISE6 and not ours[key].isupper()} == set(OTHERWISE6)

@@ -77,6 +77,7 @@ from linnet.include.linux.socket import (
     SO_WIFI_STATUS,
     SO_ZEROCOPY,
     SOCK_DGRAM,
+    SOCK_RAW,
     SOCK_STREAM,
     SOL_SOCKET,
     Cmsg,
@@ -526,7 +527,8 @@ def sk_getsockopt(sk: Sock, level: int, optname: int, optlen: int) -> OptResult:
         if bound.err == 0 and bound.data and optlen < IFNAMSIZ:
             return OptResult(-EINVAL, b'')
         return bound
-    if (optname == SO_PASSCRED and sk.sk_family != AF_UNIX) or (optname == SO_TXREHASH and sk.sk_type != SOCK_STREAM):
+    if (optname == SO_PASSCRED and sk.sk_family != AF_UNIX) or (optname == SO_TXREHASH and sk.sk_type != SOCK_STREAM) \
+            or (optname == SO_PEEK_OFF and sk.sk_type == SOCK_RAW):
         return OptResult(-EOPNOTSUPP, b'')
     if optname == SO_GET_FILTER:
         return OptResult(0, b'')  # no filter is attached
