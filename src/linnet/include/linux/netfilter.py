@@ -107,7 +107,7 @@ def nf_hook_thresh(pf: i64, hook: i64, net: Net, sk: Sock | None, skb: SkBuff, i
 
     Linux: include/linux/netfilter.h.
     """
-    if (net.nf.active & (1 << (pf * NF_INET_NUMHOOKS + hook))) == 0:
+    if ((net.nf.active >> (pf * NF_INET_NUMHOOKS + hook)) & 1) == 0:  # `1 <<` by a variable is 32 bits wide when compiled
         return 1
     return net.nf.hook_slow(skb, NfHookState(pf, hook, indev, outdev, sk, net), thresh)
 
