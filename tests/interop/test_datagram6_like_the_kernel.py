@@ -135,6 +135,39 @@ def test_errors_of_every_kind(connected: bool, asks: int) -> None:
     compare(script)
 
 
+def with_headers(chain: list[tuple[int, bytes]]) -> bytes:
+    """A datagram with these extension headers: of each its number, and what is behind its two first bytes."""
+    datagram = udp6(b'hello')[40:]
+    numbers = [number for number, _ in chain] + [17]
+    headers = [bytes([after, len(rest) // 8]) + rest for after, (_, rest) in zip(numbers[1:], chain, strict=True)]
+    return ip6(b''.join(headers) + datagram, numbers[0], hops=33, tclass=0xB8, label=0x777)
+
+
+NEWER, OLDER = (49, 51, 53, 56, 58, 66, 11, 74), (2, 3, 4, 5, 8)
+
+
+@pytest.mark.parametrize('forwarding', ['0', '1'])
+@pytest.mark.parametrize('wanted', [NEWER, OLDER, NEWER + OLDER, OLDER + NEWER, (*OLDER, 66, 74), ()], ids=str)
+def test_control_messages(wanted: tuple[int, ...], forwarding: str) -> None:
+    """Those of RFC 3542 and of RFC 2292, of packets with extension headers of every kind."""
+    padding, six = b'\1\4' + bytes(4), bytes(6)
+    chains: list[list[tuple[int, bytes]]] = [
+        [], [(0, padding)], [(60, padding)], [(0, padding), (60, padding)], [(60, padding), (0, padding)], [(0, six)],
+        [(43, b'\2\0' + bytes(4) + in6(HERE))], [(43, b'\0\0' + bytes(4))], [(43, b'\0\1' + bytes(4) + in6(STRANGER))],
+        [(60, padding), (43, b'\4\0' + bytes(4)), (60, padding)], [(60, b'\xde\4' + bytes(4)), (60, padding)],
+        [(0, b'\5\2\0\0\1\0')], [(0, b'\xc2\4\0\1\0\0')],
+    ]
+    chains += [[(number, bytes([option, 4]) + bytes(4))] for number in (0, 60) for option in (0x1E, 0x5E, 0x9E, 0xDE)]
+    script = [*server(), *[('setopt', 's', IPV6, option, 1) for option in wanted]]
+    for chain in chains:
+        script += [packet(with_headers(chain)), ('recvmsg', 's', 100)]
+    script += [packet(udp6(b'a group', dst=ALL_NODES)), ('recvmsg', 's', 100), packet(udp6(b'no label')), ('recvmsg', 's', 100)]
+    script += [('getopt', 's', IPV6, option) for option in NEWER + OLDER]
+    script += [('setopt', 's', IPV6, option, 0) for option in (49, 2)]
+    script += [packet(with_headers([(0, padding)])), ('recvmsg', 's', 100)]
+    compare(script, {'net.ipv6.conf.all.forwarding': forwarding, 'net.ipv6.icmp.ratelimit': '0'})
+
+
 def test_the_path_mtu_is_believed() -> None:
     script = [*server(), ('setopt', 's', IPV6, 25, 1), ('sendto', 's', 1452, THERE, 7000)]
     quoted = ip6(struct.pack('!HHHH', 5000, 7000, 1460, 0) + bytes(500), src=HERE, dst=THERE, length=1460)

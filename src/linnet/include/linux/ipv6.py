@@ -93,8 +93,12 @@ IPV6_RX_DSTOPTS: Final = 1 << 5
 IPV6_RX_RTHDR: Final = 1 << 6
 IPV6_RX_PATHMTU: Final = 1 << 7
 IPV6_RX_ORIGDSTADDR: Final = 1 << 8
-IPV6_RX_FRAGSIZE: Final = 1 << 10
-IPV6_RX_O2292: Final = 1 << 9  # the older names (RFC 2292) of the first ones
+IPV6_RX_FRAGSIZE: Final = 1 << 9
+IPV6_RX_OPKTINFO: Final = 1 << 10  # the older ones (RFC 2292), which a program may want beside those
+IPV6_RX_OHOPLIMIT: Final = 1 << 11
+IPV6_RX_OHOPOPTS: Final = 1 << 12
+IPV6_RX_ODSTOPTS: Final = 1 << 13
+IPV6_RX_ORTHDR: Final = 1 << 14
 
 
 class Ipv6Devconf:

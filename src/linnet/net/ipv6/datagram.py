@@ -49,8 +49,12 @@ from linnet.include.linux.ipv6 import (
     IPV6_RX_FRAGSIZE,
     IPV6_RX_HOPLIMIT,
     IPV6_RX_HOPOPTS,
-    IPV6_RX_O2292,
+    IPV6_RX_ODSTOPTS,
+    IPV6_RX_OHOPLIMIT,
+    IPV6_RX_OHOPOPTS,
+    IPV6_RX_OPKTINFO,
     IPV6_RX_ORIGDSTADDR,
+    IPV6_RX_ORTHDR,
     IPV6_RX_PATHMTU,
     IPV6_RX_PKTINFO,
     IPV6_RX_RTHDR,
@@ -112,6 +116,7 @@ from linnet.net.ipv6.ip6_flowlabel import fl6_sock_lookup
 from linnet.net.ipv6.ip6_output_lookup import ip6_dst_lookup_flow, ip6_sk_dst_store_flow
 
 IN6_PKTINFO_LEN: Final = 20
+RX_OLD: Final = IPV6_RX_OPKTINFO | IPV6_RX_OHOPLIMIT | IPV6_RX_OHOPOPTS | IPV6_RX_ODSTOPTS | IPV6_RX_ORTHDR
 
 
 # -- connect()
@@ -340,7 +345,7 @@ def ipv6_recv_rxpmtu(sk: Sock, msg: Msghdr, length: i64) -> int:
 def ip6_datagram_recv_common_ctl(sk: Sock, msg: Msghdr, skb: SkBuff) -> None:
     """IPV6_PKTINFO, of packets of either family.  Linux: net/ipv6/datagram.c."""
     np = inet6_sk(sk)
-    if (np.rxopt & IPV6_RX_PKTINFO) == 0 or (np.rxopt & IPV6_RX_O2292) != 0:
+    if (np.rxopt & IPV6_RX_PKTINFO) == 0:
         return
     if skb.protocol == ETH_P_IPV6:
         info = in6_bytes(skb.daddr6) + struct.pack('<i', int(inet6_iif(skb)))
@@ -352,13 +357,10 @@ def ip6_datagram_recv_common_ctl(sk: Sock, msg: Msghdr, skb: SkBuff) -> None:
 def ip6_datagram_recv_specific_ctl(sk: Sock, msg: Msghdr, skb: SkBuff) -> None:
     """What else the program asked for of an IPv6 packet.  Linux: net/ipv6/datagram.c."""
     rxopt = inet6_sk(sk).rxopt
-    old = (rxopt & IPV6_RX_O2292) != 0
     put = msg.msg_control
     at = skb.network_header
-    if old and (rxopt & IPV6_RX_PKTINFO) != 0:
-        put.append(Cmsg(SOL_IPV6, IPV6_2292PKTINFO, in6_bytes(skb.daddr6) + struct.pack('<i', int(inet6_iif(skb)))))
     if (rxopt & IPV6_RX_HOPLIMIT) != 0:
-        put.append(Cmsg(SOL_IPV6, IPV6_2292HOPLIMIT if old else IPV6_HOPLIMIT, struct.pack('<i', int(skb.ttl))))
+        put.append(Cmsg(SOL_IPV6, IPV6_HOPLIMIT, struct.pack('<i', int(skb.ttl))))
     if (rxopt & IPV6_RX_TCLASS) != 0:
         put.append(Cmsg(SOL_IPV6, IPV6_TCLASS, struct.pack('<i', int(skb.tos))))
     if (rxopt & IPV6_RX_FLOWINFO) != 0 and at >= 0:
@@ -366,15 +368,29 @@ def ip6_datagram_recv_specific_ctl(sk: Sock, msg: Msghdr, skb: SkBuff) -> None:
         if flowinfo != 0:
             put.append(Cmsg(SOL_IPV6, IPV6_FLOWINFO, struct.pack('!I', int(flowinfo))))
     if (rxopt & (IPV6_RX_HOPOPTS | IPV6_RX_DSTOPTS | IPV6_RX_RTHDR)) != 0 and at >= 0:
-        recv_exthdr(put, skb, rxopt & IPV6_RX_HOPOPTS, IPPROTO_HOPOPTS, IPV6_2292HOPOPTS if old else IPV6_HOPOPTS)
-        recv_exthdr(put, skb, rxopt & IPV6_RX_DSTOPTS, IPPROTO_DSTOPTS, IPV6_2292DSTOPTS if old else IPV6_DSTOPTS)
-        recv_exthdr(put, skb, rxopt & IPV6_RX_RTHDR, IPPROTO_ROUTING, IPV6_2292RTHDR if old else IPV6_RTHDR)
+        recv_exthdr(put, skb, rxopt & IPV6_RX_HOPOPTS, IPPROTO_HOPOPTS, IPV6_HOPOPTS)
+        recv_exthdr(put, skb, rxopt & IPV6_RX_DSTOPTS, IPPROTO_DSTOPTS, IPV6_DSTOPTS)
+        recv_exthdr(put, skb, rxopt & IPV6_RX_RTHDR, IPPROTO_ROUTING, IPV6_RTHDR)
+    if (rxopt & RX_OLD) != 0:
+        recv_2292_ctl(put, skb, rxopt)
     if (rxopt & IPV6_RX_FRAGSIZE) != 0 and skb.frag_max_size != 0:
         put.append(Cmsg(SOL_IPV6, IPV6_RECVFRAGSIZE, struct.pack('<i', int(skb.frag_max_size))))
     if (rxopt & IPV6_RX_ORIGDSTADDR) != 0:
         name = struct.pack('<H', AF_INET6) + struct.pack('!HI', int(skb.dport), 0) + in6_bytes(skb.daddr6)
         zone = int(ipv6_iface_scope_id(skb.daddr6, inet6_iif(skb)))
         put.append(Cmsg(SOL_IPV6, IPV6_ORIGDSTADDR, name + struct.pack('<I', zone)))
+
+
+def recv_2292_ctl(put: list[Cmsg], skb: SkBuff, rxopt: i64) -> None:
+    """The messages of RFC 2292, which come beside those that took their place."""
+    if (rxopt & IPV6_RX_OPKTINFO) != 0:
+        put.append(Cmsg(SOL_IPV6, IPV6_2292PKTINFO, in6_bytes(skb.daddr6) + struct.pack('<i', int(inet6_iif(skb)))))
+    if (rxopt & IPV6_RX_OHOPLIMIT) != 0:
+        put.append(Cmsg(SOL_IPV6, IPV6_2292HOPLIMIT, struct.pack('<i', int(skb.ttl))))
+    if skb.network_header >= 0:
+        recv_exthdr(put, skb, rxopt & IPV6_RX_OHOPOPTS, IPPROTO_HOPOPTS, IPV6_2292HOPOPTS)
+        recv_exthdr(put, skb, rxopt & IPV6_RX_ODSTOPTS, IPPROTO_DSTOPTS, IPV6_2292DSTOPTS)
+        recv_exthdr(put, skb, rxopt & IPV6_RX_ORTHDR, IPPROTO_ROUTING, IPV6_2292RTHDR)
 
 
 def recv_exthdr(put: list[Cmsg], skb: SkBuff, wanted: i64, kind: i64, name: int) -> None:

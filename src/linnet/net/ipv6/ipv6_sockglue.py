@@ -69,8 +69,12 @@ from linnet.include.linux.ipv6 import (
     IPV6_RX_FRAGSIZE,
     IPV6_RX_HOPLIMIT,
     IPV6_RX_HOPOPTS,
-    IPV6_RX_O2292,
+    IPV6_RX_ODSTOPTS,
+    IPV6_RX_OHOPLIMIT,
+    IPV6_RX_OHOPOPTS,
+    IPV6_RX_OPKTINFO,
     IPV6_RX_ORIGDSTADDR,
+    IPV6_RX_ORTHDR,
     IPV6_RX_PATHMTU,
     IPV6_RX_PKTINFO,
     IPV6_RX_RTHDR,
@@ -119,10 +123,8 @@ RX_OPTIONS: Final = {
     IPV6_FLOWINFO: IPV6_RX_FLOWINFO, IPV6_RECVHOPOPTS: IPV6_RX_HOPOPTS, IPV6_RECVDSTOPTS: IPV6_RX_DSTOPTS,
     IPV6_RECVRTHDR: IPV6_RX_RTHDR, IPV6_RECVPATHMTU: IPV6_RX_PATHMTU, IPV6_ORIGDSTADDR: IPV6_RX_ORIGDSTADDR,
     IPV6_RECVFRAGSIZE: IPV6_RX_FRAGSIZE,
-}
-RX_2292_OPTIONS: Final = {
-    IPV6_2292PKTINFO: IPV6_RX_PKTINFO, IPV6_2292HOPLIMIT: IPV6_RX_HOPLIMIT, IPV6_2292HOPOPTS: IPV6_RX_HOPOPTS,
-    IPV6_2292DSTOPTS: IPV6_RX_DSTOPTS, IPV6_2292RTHDR: IPV6_RX_RTHDR,
+    IPV6_2292PKTINFO: IPV6_RX_OPKTINFO, IPV6_2292HOPLIMIT: IPV6_RX_OHOPLIMIT, IPV6_2292HOPOPTS: IPV6_RX_OHOPOPTS,
+    IPV6_2292DSTOPTS: IPV6_RX_ODSTOPTS, IPV6_2292RTHDR: IPV6_RX_ORTHDR,
 }
 STICKY_HEADERS: Final = (IPV6_HOPOPTS, IPV6_RTHDRDSTOPTS, IPV6_RTHDR, IPV6_DSTOPTS)
 
@@ -144,7 +146,7 @@ def do_ipv6_setsockopt(sk: InetSock, optname: int, optval: bytes) -> int:
     np = inet6_sk(sk)
     short = len(optval) < 4
     val: int = 0 if short else struct.unpack_from('<i', optval)[0]
-    if optname in RX_OPTIONS or optname in RX_2292_OPTIONS:
+    if optname in RX_OPTIONS:
         if short and optname != IPV6_RECVFRAGSIZE:
             return -EINVAL
         return set_rx_option(np, optname, val != 0)
@@ -163,19 +165,11 @@ def do_ipv6_setsockopt(sk: InetSock, optname: int, optval: bytes) -> int:
 
 def set_rx_option(np: Ipv6Pinfo, optname: int, on: bool) -> int:
     """Ask for a control message, or no more."""
-    if optname in RX_2292_OPTIONS:
-        bit = RX_2292_OPTIONS[optname]
-        np.rxopt |= IPV6_RX_O2292
-    else:
-        bit = RX_OPTIONS[optname]
-        if bit in RX_2292_OPTIONS.values():
-            np.rxopt &= ~IPV6_RX_O2292
+    bit = RX_OPTIONS[optname]
     if on:
         np.rxopt |= bit
     else:
         np.rxopt &= ~bit
-    if np.rxopt == IPV6_RX_O2292:
-        np.rxopt = 0
     return 0
 
 
@@ -472,12 +466,8 @@ def get_pathmtu(sk: InetSock, optlen: int) -> OptResult:
 
 def get_int_option(sk: InetSock, np: Ipv6Pinfo, optname: int, box: OptResult) -> int:
     """The option's number; box.err tells of an error."""
-    if optname in RX_2292_OPTIONS:
-        return int((np.rxopt & IPV6_RX_O2292) != 0 and (np.rxopt & RX_2292_OPTIONS[optname]) != 0)
     if optname in RX_OPTIONS:
-        bit = RX_OPTIONS[optname]
-        old = (np.rxopt & IPV6_RX_O2292) != 0 and bit in RX_2292_OPTIONS.values()
-        return int((np.rxopt & bit) != 0 and not old)
+        return int((np.rxopt & RX_OPTIONS[optname]) != 0)
     if optname == IPV6_UNICAST_HOPS or optname == IPV6_MULTICAST_HOPS:
         return get_hops(sk, np, optname)
     if optname == IPV6_MTU:

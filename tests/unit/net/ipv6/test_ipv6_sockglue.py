@@ -18,6 +18,7 @@ from linnet.include.linux.in6 import (
     IPV6_DSTOPTS,
     IPV6_FLOWINFO_SEND,
     IPV6_FREEBIND,
+    IPV6_HOPLIMIT,
     IPV6_HOPOPTS,
     IPV6_MINHOPCOUNT,
     IPV6_MTU,
@@ -118,18 +119,19 @@ def test_levels() -> None:
             host.prog.getopt(fd, level, option)
 
 
-def test_the_older_control_messages_and_the_newer_exclude_each_other() -> None:
+def test_the_older_control_messages_come_beside_the_newer() -> None:
     host = alone6()
     fd = host.udp(5000)
-    for older, newer in ((IPV6_2292PKTINFO, IPV6_RECVPKTINFO), (IPV6_2292HOPLIMIT, IPV6_RECVHOPLIMIT)):
-        host.prog.setopt(fd, SOL_IPV6, older, 1)
-        host.sendto(fd, b'x', (LOOPBACK, 5000))
-        assert older in host.recvmsg(fd)[1]
-        host.prog.setopt(fd, SOL_IPV6, older, 0)
-        host.prog.setopt(fd, SOL_IPV6, newer, 1)
-        host.sendto(fd, b'x', (LOOPBACK, 5000))
-        told = host.recvmsg(fd)[1]
-        assert older not in told
+    for older, newer, message in ((IPV6_2292PKTINFO, IPV6_RECVPKTINFO, IPV6_PKTINFO),
+                                  (IPV6_2292HOPLIMIT, IPV6_RECVHOPLIMIT, IPV6_HOPLIMIT)):
+        for old, new in ((1, 0), (1, 1), (0, 1), (0, 0)):
+            host.prog.setopt(fd, SOL_IPV6, older, old)
+            host.prog.setopt(fd, SOL_IPV6, newer, new)
+            assert (host.prog.getopt(fd, SOL_IPV6, older), host.prog.getopt(fd, SOL_IPV6, newer)) == (old, new)
+            host.sendto(fd, b'x', (LOOPBACK, 5000))
+            told = host.recvmsg(fd)[1]
+            assert (older in told, message in told) == (old == 1, new == 1)
+            assert old + new < 2 or told[older] == told[message]
 
 
 def test_a_sticky_device_and_a_device_for_what_has_none() -> None:
