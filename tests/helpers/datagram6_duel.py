@@ -3,7 +3,8 @@
 
 The host is HERE on a device without link layer, behind which THERE is the script. A step is a tuple: an operation of the program
 on a named socket ('open', s, type, protocol), ('bind', s, host, port), ('connect', s, host, port), ('sendto', s, data, host,
-port, flags), ('recv', s, size, flags), ('recvmsg', s, size, flags), ('setopt', s, level, option, value), ('poll', s),
+port, flags), ('sendmsg', s, hex digits, control messages, host, port), ('recv', s, size, flags), ('recvmsg', s, size, flags),
+('setopt', s, level, option, value), ('poll', s),
 ('getopt', s, level, option), ('names', s), ('disconnect', s), ('close', s); a packet ('packet', hex digits); or
 ('count', name ...).
 
@@ -31,7 +32,7 @@ HERE, THERE, STRANGER = 'fd00:10::1', 'fd00:10::2', 'fd00:10::3'
 SETTLE = 12  # ms
 Step = tuple[Any, ...]
 Note = list[Any]
-WATCHED = ('packet', 'sendto', 'setopt', 'connect')  # steps after which packets are waited for
+WATCHED = ('packet', 'sendto', 'sendmsg', 'setopt', 'connect')  # steps after which packets are waited for
 NEIGHBOURS = (130, 131, 132, 133, 134, 135, 136, 137, 143)
 
 
@@ -138,6 +139,9 @@ class Player:
             if op == 'recvmsg':
                 data, control, flags, peer = sock.recvmsg(args[0], 1000, args[1] if len(args) > 1 else 0)
                 return [data.hex(), [[level, kind, value.hex()] for level, kind, value in control], flags, list(peer)]
+            if op == 'sendmsg':
+                control = [(level, kind, bytes.fromhex(value)) for level, kind, value in args[1]]
+                return sock.sendmsg([bytes.fromhex(args[0])], control, 0, (args[2], args[3]))
             if op == 'setopt':
                 value = args[2]
                 return sock.setsockopt(args[0], args[1], bytes.fromhex(value) if isinstance(value, str) else value)

@@ -168,6 +168,49 @@ def test_control_messages(wanted: tuple[int, ...], forwarding: str) -> None:
     compare(script, {'net.ipv6.conf.all.forwarding': forwarding, 'net.ipv6.icmp.ratelimit': '0'})
 
 
+def info(addr: str, ifindex: int = 0) -> bytes:
+    """struct in6_pktinfo."""
+    return in6(addr) + struct.pack('<i', ifindex)
+
+
+def ints(*values: int) -> list[bytes]:
+    """Each as a program's int."""
+    return [struct.pack('<i', value) for value in values]
+
+
+def test_control_messages_of_one_send() -> None:
+    """Good ones and bad ones, alone, in pairs, over what the socket has set; but for Mobile IPv6, which a kernel may lack."""
+    padding, nothing = b'\0\0\1\4' + bytes(4), b'\0\1' + bytes(6)
+    options = [padding, b'', b'\0\0', bytes(6), bytes(8), nothing, nothing + bytes(8), padding + b'more',
+               b'\0\0\x1e\4' + bytes(4)]
+    values = {
+        50: [info('::'), info(HERE), info(STRANGER), info('::', 1), info('::', 77), info('ff02::1'), info('fe80::1'), b'',
+             info('::')[:19], info(HERE) + b'xxxx', info('::ffff:10.0.0.1')],
+        52: [*ints(-2, -1, 0, 1, 7, 255, 256), b'', b'\7', bytes(8)],
+        67: [*ints(-2, -1, 0, 1, 0xB8, 255, 256), b'', b'\7', bytes(8)],
+        62: [*ints(-1, 0, 1, 2), b'\1', b''],
+        11: [bytes(4), b'\0\0\0\5', b'\x0b\x81\x23\x45', b'\xff' * 4, b'', b'abc', bytes(8)],
+        54: options, 59: options, 55: options, 57: [padding, b'', b'\0\4\2\1' + bytes(36), b'\0\2\0\1' + bytes(20)],
+        60: ints(1), 61: ints(1), 25: ints(1), 16: ints(3), 99: [b''],
+    }
+    values |= {older: values[newer] for older, newer in ((2, 50), (8, 52), (3, 54), (4, 59), (5, 57))}
+    several: list[list[tuple[int, bytes]]] = [[(kind, value)] for kind in sorted(values) for value in values[kind]]
+    headers = (54, 59, 55, 3, 4)
+    several += [[(one, padding), (two, padding)] for one in headers for two in headers]
+    several += [[(52, ints(3)[0]), (67, ints(9)[0]), (11, b'\0\0\0\7')], [(52, ints(3)[0]), (52, ints(300)[0])]]
+    script = server()
+    for control in several:
+        script.append(('sendmsg', 's', b'hello'.hex(), [[IPV6, kind, value.hex()] for kind, value in control], THERE, 7000))
+    for level, kind, value in ((1, 36, ints(5)[0]), (1, 37, ints(1)[0]), (1, 1, ints(0)[0]), (1, 2, b''), (1, 3, b''),
+                               (1, 41, b''), (0, 8, bytes(12)), (0, 2, ints(9)[0]), (6, 1, b'')):
+        script.append(('sendmsg', 's', b'hello'.hex(), [[level, kind, value.hex()]], THERE, 7000))
+    for option, set_to in ((67, 0x28), (16, 9), (54, padding.hex()), (59, padding.hex()), (55, padding.hex()), (33, 1)):
+        script.append(('setopt', 's', IPV6, option, set_to))
+        for kind, value in ((52, ints(3)[0]), (67, ints(-1)[0]), (54, padding), (59, nothing + bytes(8)), (11, b'\0\0\0\x09')):
+            script.append(('sendmsg', 's', b'hello'.hex(), [[IPV6, kind, value.hex()]], THERE, 7000))
+    compare(script)
+
+
 def test_the_path_mtu_is_believed() -> None:
     script = [*server(), ('setopt', 's', IPV6, 25, 1), ('sendto', 's', 1452, THERE, 7000)]
     quoted = ip6(struct.pack('!HHHH', 5000, 7000, 1460, 0) + bytes(500), src=HERE, dst=THERE, length=1460)

@@ -51,6 +51,8 @@ from linnet.include.linux.socket import (
     AF_INET6,
     MSG_ERRQUEUE,
     MSG_TRUNC,
+    SCM_CREDENTIALS,
+    SCM_RIGHTS,
     SO_MARK,
     SO_TIMESTAMPING,
     SO_TIMESTAMPING_NEW,
@@ -264,7 +266,8 @@ def sock_cmsg_send(sk: Sock, cmsg: Cmsg, ipc: IpcmCookie) -> int:
             return -EINVAL
         ipc.mark = int.from_bytes(cmsg.data, 'little')
         return 0
-    return -EINVAL
+    # descriptors and credentials mean something to UNIX sockets alone
+    return 0 if cmsg.cmsg_type == SCM_RIGHTS or cmsg.cmsg_type == SCM_CREDENTIALS else -EINVAL
 
 
 def ip_cmsg_send_pktinfo6(data: bytes, ipc: IpcmCookie) -> int:

@@ -520,7 +520,7 @@ def send_ctl_exthdr(sk: Sock, kind: int, data: bytes, ipc6: Ipcm6Cookie) -> int:
             return -EINVAL
         opt.srcrt = header
     else:
-        if len(opt.dst1opt) != 0:
+        if kind == IPV6_2292DSTOPTS and len(opt.dst1opt) != 0:
             return -EINVAL
         opt.dst1opt = header
     ipv6_opt_lengths(opt)
