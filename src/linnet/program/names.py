@@ -118,15 +118,10 @@ def reaches6(program: Program, addr: int) -> bool:
 
 
 def both_families(program: Program, name: str) -> list[tuple[int, int]]:
-    """(family, address) of a name, in the order in which they should be tried (RFC 6724, 6): IPv6 first where it reaches.
-
-    A host without IPv6 does not ask name servers for it (as with `no-aaaa` of a resolv.conf).
-    """
+    """(family, address) of a name, in the order in which they should be tried (RFC 6724, 6): IPv6 first where it reaches."""
     found: dict[int, list[int]] = {}
     failures: list[std.gaierror] = []
-    asks = bool(program.runtime.names.nameservers(program.net.name))
-    has_ipv6 = any(addr != IN6ADDR_LOOPBACK for addr in program.net.ipv6.inet6_addr_lst)
-    for family in (AF_INET, AF_INET6) if has_ipv6 or not asks else (AF_INET,):
+    for family in (AF_INET, AF_INET6):
         try:
             found[family] = of_name(program, name, family)
         except std.gaierror as exc:
