@@ -65,7 +65,7 @@ T = TypeVar('T')
 A = TypeVar('A', bound=faults.Appointment)
 
 # net.ipv6.conf of a device whose addresses the lab gives: it asks for no router, and does not look whether they are free
-STATIC6 = {'accept_ra': '0', 'router_solicitations': '0', 'dad_transmits': '0', 'disable_ipv6': '0'}
+STATIC6 = {'accept_ra': '0', 'router_solicitations': '0', 'accept_dad': '0', 'disable_ipv6': '0'}
 HOOK_POINTS = ('PRE_ROUTING', 'LOCAL_IN', 'FORWARD', 'LOCAL_OUT', 'POST_ROUTING')  # in the order of NF_INET_*
 
 
