@@ -24,11 +24,16 @@ LINK = {'rate': '10mbit', 'delay': '10ms', 'loss': '2 %'}
 
 
 def once(
-    path: Path, build: Callable[[Host, Host, list[Any]], None], *, seed: int = 1, link: dict[str, Any] | None = None
+    path: Path,
+    build: Callable[[Host, Host, list[Any]], None],
+    *,
+    seed: int = 1,
+    link: dict[str, Any] | None = None,
+    ipv6: bool = False,
 ) -> list[Any]:
     """One run: build(client, server, out) spawns the programs, which append to out. Asserts that nothing stays alive."""
     out: list[Any] = []
-    with Lab(seed=seed) as lab:
+    with Lab(seed=seed, ipv6=ipv6) as lab:
         client, server = lab.host('client'), lab.host('server')
         lab.link(client, server, **(LINK if link is None else link))
         lab.pcap(path)
@@ -52,14 +57,15 @@ def twice(
     seed: int = 1,
     link: dict[str, Any] | None = None,
     random_bytes: bool = False,
+    ipv6: bool = False,
 ) -> list[Any]:
     """What the programs reported, the same in both runs; the captures are equal (random_bytes: in shape, else byte by byte), and
     nobody wrote a traceback to stderr.
     """
     noise = io.StringIO()
     with contextlib.redirect_stderr(noise):
-        first = once(tmp_path / '1.pcapng', build, seed=seed, link=link)
-        second = once(tmp_path / '2.pcapng', build, seed=seed, link=link)
+        first = once(tmp_path / '1.pcapng', build, seed=seed, link=link, ipv6=ipv6)
+        second = once(tmp_path / '2.pcapng', build, seed=seed, link=link, ipv6=ipv6)
     assert first == second
     one, two = tmp_path / '1.pcapng', tmp_path / '2.pcapng'
     assert one.stat().st_size > 500

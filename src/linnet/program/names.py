@@ -233,10 +233,14 @@ def getnameinfo(sockaddr: Any, flags: int) -> tuple[str, str]:
     if not isinstance(sockaddr, tuple):
         raise TypeError(f'getnameinfo() argument 1 must be tuple, not {type(sockaddr).__name__}')
     host, port = sockaddr[0], operator.index(sockaddr[1])
+    if len(sockaddr) > 2 and not 0 <= operator.index(sockaddr[2]) <= 0xFFFFF:
+        raise OverflowError('getnameinfo(): flowinfo must be 0-1048575.')
     program = current_program()
     given = numeric(program, host)
     if given is None:
         raise std.gaierror(*UNKNOWN)
+    if given[0] == AF_INET and len(sockaddr) != 2:
+        raise OSError('IPv4 sockaddr must be 2 tuple')
     scope = given[2] or (operator.index(sockaddr[3]) if len(sockaddr) > 3 else 0)
     if given[0] == AF_INET6:
         host = in6_ntop(given[1])
