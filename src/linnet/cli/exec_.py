@@ -71,12 +71,17 @@ def leave(attached: Attached, residence: Residence, signum: int) -> NoReturn:
 
 @click.command(name='exec', context_settings={'ignore_unknown_options': True})
 @click.option('--tun', metavar='NAME', help='Attach by a TUN device (IP packets).')
-@click.option('--tap', metavar='NAME', help='Attach by a TAP device (Ethernet frames, ARP).')
-@click.option('--addr', default='10.77.0.2/24', show_default=True, help="The program's own address and prefix length.")
-@click.option('--gateway', help="Where the default route goes. Default: the kernel's side of the device.")
+@click.option('--tap', metavar='NAME', help='Attach by a TAP device (Ethernet frames, ARP and neighbour discovery).')
 @click.option(
-    '--kernel-addr', help="The kernel's side's address on a device made here. Default: the subnet's first. Empty: leave it alone."
+    '--addr', '--address', 'addr', multiple=True, default=['10.77.0.2/24'], show_default=True,
+    help="The program's own address and prefix length, of either family; may be given several times.",
 )
+@click.option('--gateway', multiple=True, help="Where the default route goes, one of each family. Default: the kernel's side.")
+@click.option(
+    '--kernel-addr', multiple=True,
+    help="The kernel's side's address on a device made here, one a family. Default: the subnet's first. Empty: leave it alone.",
+)
+@click.option('--nameserver', multiple=True, help='Whom to ask for names (port 53), of either family. Default: nobody.')
 @click.option('--mtu', default=1500, show_default=True, type=click.IntRange(68, 65535), help='MTU of the device, bytes.')
 @click.option('--no-offload', is_flag=True, help='No IFF_VNET_HDR: every packet by itself, checksums made here.')
 @click.option('--pcap', type=click.Path(dir_okay=False, path_type=Path), help='Capture to a pcapng file.')
@@ -84,9 +89,10 @@ def leave(attached: Attached, residence: Residence, signum: int) -> NoReturn:
 def command(
     tun: str | None,
     tap: str | None,
-    addr: str,
-    gateway: str | None,
-    kernel_addr: str | None,
+    addr: tuple[str, ...],
+    gateway: tuple[str, ...],
+    kernel_addr: tuple[str, ...],
+    nameserver: tuple[str, ...],
     mtu: int,
     no_offload: bool,
     pcap: Path | None,
@@ -106,7 +112,8 @@ def command(
     try:
         main, argv = python_command(list(program))
         attached = Attached(
-            tun=tun, tap=tap, addr=addr, gateway=gateway, kernel_addr=kernel_addr, mtu=mtu, offload=not no_offload
+            tun=tun, tap=tap, addr=addr, gateway=gateway, kernel_addr='' if kernel_addr == ('',) else kernel_addr,
+            mtu=mtu, offload=not no_offload, nameserver=nameserver,
         )
         try:
             if pcap is not None:
