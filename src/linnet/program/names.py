@@ -11,6 +11,7 @@ import operator
 import os
 import socket as std
 from typing import Any
+from zlib import crc32
 
 from linnet.include.linux.in6 import IN6ADDR_ANY, IN6ADDR_LOOPBACK, in6_ntop, in6_pton
 from linnet.include.linux.inet import INADDR_ANY, INADDR_BROADCAST, INADDR_LOOPBACK, in_aton, in_ntoa
@@ -110,6 +111,15 @@ def resolve6(program: Program, name: str) -> tuple[int, int]:
     return given[1], given[2]
 
 
+def families_of(program: Program) -> tuple[int, ...]:
+    """What a name is asked for where the caller does not care: IPv6 only on a host that has it (as with AI_ADDRCONFIG), so that
+    a lab without IPv6 is one of IPv4.
+    """
+    if any(addr != IN6ADDR_LOOPBACK for addr in program.net.ipv6.inet6_addr_lst):
+        return AF_INET, AF_INET6
+    return (AF_INET,)
+
+
 def reaches6(program: Program, addr: int) -> bool:
     """Has the host a route, and an address of its own, to speak to addr?"""
     fl6 = Flowi6()
@@ -121,7 +131,7 @@ def both_families(program: Program, name: str) -> list[tuple[int, int]]:
     """(family, address) of a name, in the order in which they should be tried (RFC 6724, 6): IPv6 first where it reaches."""
     found: dict[int, list[int]] = {}
     failures: list[std.gaierror] = []
-    for family in (AF_INET, AF_INET6):
+    for family in families_of(program):
         try:
             found[family] = of_name(program, name, family)
         except std.gaierror as exc:
@@ -168,15 +178,24 @@ def getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: int
     if not kinds:
         raise std.gaierror(std.EAI_SOCKTYPE, 'ai_socktype not supported')
     return [
-        (std.AddressFamily(f), std.SocketKind(k), proto or p, canon if i == 0 and j == 0 else '',
-         (in_ntoa(a), number) if f == AF_INET else (in6_ntop(a), number, 0, zone))
+        AddressInfo((std.AddressFamily(f), std.SocketKind(k), proto or p, canon if i == 0 and j == 0 else '',
+                     (in_ntoa(a), number) if f == AF_INET else (in6_ntop(a), number, 0, zone)))
         for i, (f, a, zone) in enumerate(found) for j, (k, p) in enumerate(kinds)
     ]
 
 
+class AddressInfo(tuple[Any, ...]):
+    """What getaddrinfo() lists. Its hash is the same in each process, which that of text is not: asyncio makes a set of them, and
+    the order in which a server binds its listeners decides about ports.
+    """
+
+    def __hash__(self) -> int:
+        return crc32(repr(tuple(self)).encode())
+
+
 def hosts_of(program: Program, name: str | None, family: int, flags: int) -> list[tuple[int, int, int]]:
     """(family, address, zone's ifindex) of what getaddrinfo() is asked for, in order. gaierror as of glibc."""
-    families = (AF_INET, AF_INET6) if family == 0 else (family,)
+    families = families_of(program) if family == 0 else (family,)
     if name is None:
         if flags & std.AI_PASSIVE:
             return [(f, 0, 0) for f in families]
@@ -185,7 +204,7 @@ def hosts_of(program: Program, name: str | None, family: int, flags: int) -> lis
         return [(f, resolve(program, name) if f == AF_INET else IN6ADDR_ANY, 0) for f in families[:1]]
     given = numeric(program, name)
     if given is not None:
-        if given[0] in families:
+        if family in (0, given[0]):
             return [given]
         if given[0] == AF_INET and flags & std.AI_V4MAPPED:
             return [(AF_INET6, ipv6_addr_set_v4mapped(given[1]), 0)]

@@ -179,6 +179,9 @@ class RealGate(Gate):
         for task in self._followers:
             self._wake(task)
             return
+        self._wake_stand_in()
+
+    def _wake_stand_in(self) -> None:
         if not self._ticking:
             self._ticking = True
             self._call_stand_in.release()
@@ -225,7 +228,7 @@ class RealGate(Gate):
             calls = self._calls
             if self._changes == seen and self._leader is not None:
                 calm += 1
-                self._ticking = calm < CALM
+                self._ticking = calm < CALM or self.closed
             else:
                 seen, calm = self._changes, 0
             ticking = self._ticking
@@ -310,8 +313,9 @@ class RealGate(Gate):
     def close(self) -> None:
         """In the main thread: whoever leads is to stop, for good."""
         self.ending = self.closed = True
-        if self._ticking is False:
-            self._call_stand_in.release()
+        self.enter()
+        self._wake_stand_in()
+        self.leave()
         while self._leader is not None:
             self.sched.interrupt()
             time.sleep(TICK)
@@ -370,7 +374,7 @@ class Residence:
     def _forked(self) -> None:
         """In a child: the descriptors of the stack are not its own."""
         running.program, running.forked = None, FORKED
-        self.gate.closed = True
+        self.gate.ending = self.gate.closed = True  # another thread, which is not here, may have held the world
         self.handlers.forked()
         self.in_parent()
 

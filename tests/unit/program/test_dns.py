@@ -67,12 +67,10 @@ def test_getaddrinfo_asks_on_the_wire(net: Net, tmp_path: Path) -> None:
     with (tmp_path / 'x').open('rb') as file:
         frames = [dpkt.ethernet.Ethernet(data) for _, data in dpkt.pcapng.Reader(file)]
     messages = [dpkt.dns.DNS(frame.data.data.data) for frame in frames if isinstance(frame.data, dpkt.ip.IP)]
-    assert [(message.qr, message.qd[0].type) for message in messages] == [
-        (0, dpkt.dns.DNS_A), (1, dpkt.dns.DNS_A), (0, dpkt.dns.DNS_AAAA), (1, dpkt.dns.DNS_AAAA)]
+    assert [message.qr for message in messages] == [0, 1]
     assert messages[0].qd[0].name == 'web' and messages[0].qd[0].type == dpkt.dns.DNS_A
     assert messages[1].id == messages[0].id and messages[1].aa and messages[1].an[0].ip == bytes([198, 18, 2, 1])
     assert messages[1].an[0].ttl == 30
-    assert messages[3].rcode == dpkt.dns.DNS_RCODE_NOERR and not messages[3].an  # the name has no address of IPv6
 
 
 @pytest.mark.parametrize(('name', 'found'), [
@@ -145,7 +143,7 @@ def test_connecting_by_name_and_asyncio(net: Net) -> None:
     assert net.ask(lambda: asyncio.run(main())) == [('198.18.2.1', 80), 'web']
     refused = net.ask(lambda: socket.create_connection(('web', 80)))
     assert refused == ('ConnectionRefusedError', errno.ECONNREFUSED)
-    assert net.ns.counter('UdpInDatagrams') == 5  # A and AAAA each time, and the name of an address
+    assert net.ns.counter('UdpInDatagrams') == 3
 
 
 def test_dnspython(net: Net) -> None:

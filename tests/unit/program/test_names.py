@@ -47,11 +47,9 @@ def inside(fn: Callable[[], Any]) -> Any:
             [(socket.SOCK_STREAM, 6), (socket.SOCK_DGRAM, 17), (socket.SOCK_RAW, 0)],
         ),
         (lambda: socket.getaddrinfo(None, 7, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)[0][4], ('0.0.0.0', 7)),
-        (lambda: [i[4] for i in socket.getaddrinfo(None, 7, type=socket.SOCK_STREAM)], [('::1', 7, 0, 0), ('127.0.0.1', 7)]),
-        (
-            lambda: [info[4] for info in socket.getaddrinfo(None, 7, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)],
-            [('0.0.0.0', 7), ('::', 7, 0, 0)],
-        ),
+        (lambda: [i[4] for i in socket.getaddrinfo(None, 7, type=socket.SOCK_STREAM)], [('127.0.0.1', 7)]),
+        (lambda: socket.getaddrinfo(None, 7, socket.AF_INET6)[0][4], ('::1', 7, 0, 0)),
+        (lambda: socket.getaddrinfo('localhost', 7, socket.AF_INET6)[0][4], ('::1', 7, 0, 0)),
         (
             lambda: socket.getaddrinfo('b', 7, socket.AF_INET6, socket.SOCK_STREAM, flags=socket.AI_V4MAPPED),
             [(socket.AF_INET6, socket.SOCK_STREAM, 6, '', ('::ffff:198.18.0.2', 7, 0, 0))],
@@ -90,10 +88,12 @@ def test_errors(call: Callable[[], Any], number: int) -> None:
 
 
 def test_a_host_with_both_is_tried_over_ipv6_first_where_there_is_a_way() -> None:
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[list[str]]] = {}
 
     def look() -> None:
-        found[socket.gethostname()] = [info[4][0] for info in socket.getaddrinfo('server', 80, type=socket.SOCK_STREAM)]
+        asked = [('server', 0), (None, 0), (None, socket.AI_PASSIVE), ('localhost', 0)]
+        found[socket.gethostname()] = [
+            [info[4][0] for info in socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM, flags=flags)] for name, flags in asked]
     with Lab(ipv6=True) as lab:
         server, both, v4 = lab.host('server'), lab.host('both'), lab.host('v4')
         lab.link(server, both)
@@ -101,5 +101,6 @@ def test_a_host_with_both_is_tried_over_ipv6_first_where_there_is_a_way() -> Non
         both.spawn(look)
         v4.spawn(look)
         lab.run()
-    assert found['both'] == ['2001:2::1', '198.18.0.1', '198.18.1.1']
-    assert found['v4'] == ['198.18.0.1', '198.18.1.1', '2001:2::1']
+    assert found['both'] == [
+        ['2001:2::1', '198.18.0.1', '198.18.1.1'], ['::1', '127.0.0.1'], ['0.0.0.0', '::'], ['127.0.0.1', '::1']]
+    assert found['v4'] == [['198.18.0.1', '198.18.1.1'], ['127.0.0.1'], ['0.0.0.0'], ['127.0.0.1']]

@@ -189,6 +189,7 @@ def test_a_forked_child_leaves_the_stack_to_its_parent() -> None:
             for attempt in (socket.socket, lambda: one.send(b'x'), lambda: two.recv(1)):
                 try: attempt()
                 except PermissionError as exc: assert 'was forked' in str(exc)
+                else: os._exit(1)
             one.close()
             a, b = socket.socketpair()
             b.send(b'x')
