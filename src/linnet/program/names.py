@@ -112,9 +112,7 @@ def resolve6(program: Program, name: str) -> tuple[int, int]:
 
 
 def families_of(program: Program) -> tuple[int, ...]:
-    """What a name is asked for where the caller does not care: IPv6 only on a host that has it (as with AI_ADDRCONFIG), so that
-    a lab without IPv6 is one of IPv4.
-    """
+    """What a name is asked for where the caller does not care: IPv6 only on a host that has it, as with AI_ADDRCONFIG."""
     if any(addr != IN6ADDR_LOOPBACK for addr in program.net.ipv6.inet6_addr_lst):
         return AF_INET, AF_INET6
     return (AF_INET,)
@@ -195,7 +193,7 @@ class AddressInfo(tuple[Any, ...]):
 
 def hosts_of(program: Program, name: str | None, family: int, flags: int) -> list[tuple[int, int, int]]:
     """(family, address, zone's ifindex) of what getaddrinfo() is asked for, in order. gaierror as of glibc."""
-    families = families_of(program) if family == 0 else (family,)
+    families = (AF_INET, AF_INET6) if family == 0 else (family,)
     if name is None:
         if flags & std.AI_PASSIVE:
             return [(f, 0, 0) for f in families]

@@ -47,7 +47,7 @@ def inside(fn: Callable[[], Any]) -> Any:
             [(socket.SOCK_STREAM, 6), (socket.SOCK_DGRAM, 17), (socket.SOCK_RAW, 0)],
         ),
         (lambda: socket.getaddrinfo(None, 7, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)[0][4], ('0.0.0.0', 7)),
-        (lambda: [i[4] for i in socket.getaddrinfo(None, 7, type=socket.SOCK_STREAM)], [('127.0.0.1', 7)]),
+        (lambda: [i[4] for i in socket.getaddrinfo(None, 7, type=socket.SOCK_STREAM)], [('::1', 7, 0, 0), ('127.0.0.1', 7)]),
         (lambda: socket.getaddrinfo(None, 7, socket.AF_INET6)[0][4], ('::1', 7, 0, 0)),
         (lambda: socket.getaddrinfo('localhost', 7, socket.AF_INET6)[0][4], ('::1', 7, 0, 0)),
         (
@@ -103,4 +103,5 @@ def test_a_host_with_both_is_tried_over_ipv6_first_where_there_is_a_way() -> Non
         lab.run()
     assert found['both'] == [
         ['2001:2::1', '198.18.0.1', '198.18.1.1'], ['::1', '127.0.0.1'], ['0.0.0.0', '::'], ['127.0.0.1', '::1']]
-    assert found['v4'] == [['198.18.0.1', '198.18.1.1'], ['127.0.0.1'], ['0.0.0.0'], ['127.0.0.1']]
+    assert found['v4'] == [
+        ['198.18.0.1', '198.18.1.1'], ['::1', '127.0.0.1'], ['0.0.0.0', '::'], ['127.0.0.1']]
