@@ -38,6 +38,7 @@ from linnet.net.ipv4.inet_hashtables_chain import sk_is_ipv6
 from linnet.net.ipv4.inet_timewait_sock import inet_twsk_purge
 from linnet.net.ipv4.tcp import tcp_done, tcp_write_queue_purge
 from linnet.net.ipv4.tcp_close import tcp_abort
+from linnet.net.ipv4.tcp_ipv4_proc import tcp_socks
 
 if TYPE_CHECKING:
     from linnet.lab import Host, Lab, Link, Port
@@ -265,18 +266,9 @@ def groups_of(lab: Lab, groups: tuple[Any, ...]) -> list[list[Host]]:
 
 # -- resets
 
-def tcp_socks(net: Net) -> list[Sock]:
-    """Every TCP socket of a host: listeners, requests, connections, those in TIME_WAIT."""
-    hashinfo = net.ipv4.tcp_hashinfo
-    if hashinfo is None:
-        return []
-    found: list[Sock] = [sk for listeners in hashinfo.lhash.values() for sk in listeners]
-    for first in hashinfo.ehash.values():
-        sk: Sock | None = first
-        while sk is not None:
-            found.append(sk)
-            sk = sk.sk_hash_next
-    return sorted(found, key=lambda sk: (sk.sk_num, sk.sk_daddr, sk.sk_v6_daddr, sk.sk_dport))
+def socks_in_order(net: Net) -> list[Sock]:
+    """Every TCP socket of a host, by its ends: the order in which they entered the hashes tells nothing."""
+    return sorted(tcp_socks(net), key=lambda sk: (sk.sk_num, sk.sk_daddr, sk.sk_v6_daddr, sk.sk_dport))
 
 
 def checksum(data: bytes) -> int:
@@ -320,7 +312,7 @@ def inject(port: Port, packet: bytes) -> None:
 def reset_connections(host: Host, peer: Host, port: int | None) -> int:
     """Let a RST arrive at the host for each of its connections to the peer (with this port at either end). How many."""
     there = addresses_of(peer)
-    victims = [sk for sk in tcp_socks(host.net) if isinstance(sk, TcpSock) and int(sk.sk_state) in ESTABLISHED_STATES
+    victims = [sk for sk in socks_in_order(host.net) if isinstance(sk, TcpSock) and int(sk.sk_state) in ESTABLISHED_STATES
                and peer_bytes(sk) in there and port in (None, int(sk.sk_num), int(sk.sk_dport))]
     for sk in victims:
         inject(arrival_port(host, peer, sk), rst_packet(sk))
@@ -359,7 +351,7 @@ def crash_host(host: Host) -> None:
                            'lab.at(lab.now, host.crash)')
     for dev in list(net.dev_base):
         dev_close(dev)  # first: nothing that follows is heard
-    for sk in tcp_socks(net):
+    for sk in socks_in_order(net):
         if isinstance(sk, TcpSock) and sk.sk_socket is None and int(sk.sk_state) != 10:
             tcp_write_queue_purge(sk)  # an orphan, which a program had closed
             tcp_done(sk)

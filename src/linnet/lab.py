@@ -185,18 +185,10 @@ class Host:
             error = inet6_addr_add(port.dev, addr, bits, IFA_F_NODAD)
             if error:
                 raise OSError(-error, f'cannot give {cidr} to {port.dev.name} of {self.name}')
-        if port.addr6:
-            self._configure(partial(self._more6, port, addr, bits))
-        else:
-            self._configure(add)
+        self._configure(add)
+        if not port.addr6:
             port.addr6, port.prefixlen6 = addr, bits
         self.lab.runtime.names.add(self.name, addr, AF_INET6)
-
-    def _more6(self, port: Port, addr: int, bits: int) -> None:
-        """One more IPv6 address of a device."""
-        error = inet6_addr_add(port.dev, addr, bits, IFA_F_NODAD)
-        if error:
-            raise OSError(-error, f'cannot give {in6_ntop(addr)}/{bits} to {port.dev.name} of {self.name}')
 
     def route(self, to: str, *, via: str | None = None, dev: str | None = None, metric: int = 0, mtu: int = 0) -> None:
         """Add a route of either family, as `ip route add TO via VIA dev DEV metric N mtu N`. The host then gets no default

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,24 @@ from linnet.include.linux.in6 import IPV6_MTU
 from linnet.include.linux.netfilter import NFPROTO_IPV6
 from linnet.lab import Host
 
+Chain = Callable[[], tuple[Lab, Host, Host, Host]]
 
-def chain(**kwargs: Any) -> tuple[Lab, Host, Host, Host]:
-    """client - router - server."""
-    lab = Lab(seed=1, ipv6=True, **kwargs)
-    client, router, server = lab.host('client'), lab.router('router'), lab.host('server')
-    lab.link(client, router, delay='5ms')
-    lab.link(router, server, delay='5ms')
-    return lab, client, router, server
+
+@pytest.fixture
+def chain() -> Iterator[Chain]:
+    """Makes labs of client - router - server, which are closed at the end."""
+    labs: list[Lab] = []
+
+    def make() -> tuple[Lab, Host, Host, Host]:
+        lab = Lab(seed=1, ipv6=True)
+        labs.append(lab)
+        client, router, server = lab.host('client'), lab.router('router'), lab.host('server')
+        lab.link(client, router, delay='5ms')
+        lab.link(router, server, delay='5ms')
+        return lab, client, router, server
+    yield make
+    for lab in labs:
+        lab.close()
 
 
 def echo() -> None:
@@ -52,7 +62,7 @@ def talk(name: str) -> tuple[str, bytes]:
         return sock.getpeername()[0], sock.recv(100)
 
 
-def test_a_link_has_a_subnet_of_each_family_and_routers_lead_on() -> None:
+def test_a_link_has_a_subnet_of_each_family_and_routers_lead_on(chain: Chain) -> None:
     lab, client, router, server = chain()
     assert (client.addr6, server.addr6) == ('2001:2::1', '2001:2:0:1::2')
     assert repr(router) == '<Host router 198.18.0.2 2001:2::2 198.18.1.1 2001:2:0:1::1>'
@@ -77,7 +87,7 @@ def test_without_it_no_packet_of_ipv6_is_sent(tmp_path: Path) -> None:
     assert kinds == {dpkt.ethernet.ETH_TYPE_IP, dpkt.ethernet.ETH_TYPE_ARP}
 
 
-def test_two_runs_give_the_same_capture(tmp_path: Path) -> None:
+def test_two_runs_give_the_same_capture(chain: Chain, tmp_path: Path) -> None:
     for name in ('1', '2'):
         lab, client, _, server = chain()
         lab.pcap(tmp_path / name)
@@ -102,7 +112,7 @@ def test_an_address_given_by_hand_turns_ipv6_on_there() -> None:
             '2001:db8::2', '2001:db8::3']
 
 
-def test_routes_by_hand_replace_those_of_the_lab() -> None:
+def test_routes_by_hand_replace_those_of_the_lab(chain: Chain) -> None:
     lab, client, router, server = chain()
     client.route('2001:2:0:1::/64', via='2001:2::2', mtu=1400)
     server.route('default', via='2001:2:0:1::1')
@@ -129,7 +139,7 @@ def test_a_link_local_address_is_told_with_its_zone() -> None:
             answers(lab, a, lambda: talk(local))
 
 
-def test_a_hook_sees_both_versions_of_ip() -> None:
+def test_a_hook_sees_both_versions_of_ip(chain: Chain) -> None:
     lab, client, router, server = chain()
     seen: set[int] = set()
     router.hook('FORWARD', lambda skb, state: seen.add(int(state.pf)))
@@ -138,7 +148,7 @@ def test_a_hook_sees_both_versions_of_ip() -> None:
     assert seen == {2, NFPROTO_IPV6}
 
 
-def test_partition_and_heal() -> None:
+def test_partition_and_heal(chain: Chain) -> None:
     lab, client, _, server = chain()
     server.service(echo)
 
@@ -150,7 +160,7 @@ def test_partition_and_heal() -> None:
     assert lab.now > 4.5
 
 
-def test_reset_and_restart() -> None:
+def test_reset_and_restart(chain: Chain) -> None:
     lab, client, _, server = chain()
     server.service(echo)
 
@@ -172,7 +182,7 @@ def test_reset_and_restart() -> None:
     assert server.boots == 1
 
 
-def test_asyncio_serves_both_and_the_way_that_is_down_costs_a_quarter_of_a_second() -> None:
+def test_asyncio_serves_both_and_the_way_that_is_down_costs_a_quarter_of_a_second(chain: Chain) -> None:
     lab, client, _, server = chain()
 
     async def serve() -> None:
@@ -197,7 +207,7 @@ def test_asyncio_serves_both_and_the_way_that_is_down_costs_a_quarter_of_a_secon
     assert peer == '198.18.1.2' and 0.25 < took < 0.35
 
 
-def test_a_name_server_answers_for_both() -> None:
+def test_a_name_server_answers_for_both(chain: Chain) -> None:
     lab, client, _, server = chain()
     lab.dns(server, {'both.example': ['192.0.2.1', '2001:db8::1'], 'six.example': '2001:db8::6'})
     six = answers(lab, client, lambda: [i[4][0] for i in socket.getaddrinfo('six.example', 1, type=socket.SOCK_STREAM)])

@@ -28,10 +28,10 @@ from contextlib import suppress
 from typing import Any, NoReturn, TypeVar
 
 from linnet.include.net.net_namespace import Net
-from linnet.include.net.sock import Sock
 from linnet.include.net.tcp import TcpSock
 from linnet.include.net.tcp_states import TCP_CLOSING, TCP_FIN_WAIT1, TCP_LAST_ACK
 from linnet.kernel.sched import TASK_RUNNING, Gate, Scheduler, Task
+from linnet.net.ipv4.tcp_ipv4_proc import tcp_socks
 from linnet.net.socket import sys_close
 from linnet.program import calls
 from linnet.program.handlers import Ended, Handlers
@@ -329,14 +329,7 @@ def stay() -> NoReturn:
 
 def undelivered(net: Net) -> bool:
     """Are there connections that are closed, and whose peers have not acknowledged everything yet?"""
-    info = net.ipv4.tcp_hashinfo
-    for first in [] if info is None else info.ehash.values():
-        sk: Sock | None = first
-        while sk is not None:
-            if isinstance(sk, TcpSock) and sk.sk_state in GOING and sk.write_seq != sk.snd_una:
-                return True
-            sk = sk.sk_hash_next
-    return False
+    return any(isinstance(sk, TcpSock) and sk.sk_state in GOING and sk.write_seq != sk.snd_una for sk in tcp_socks(net))
 
 
 class Residence:

@@ -13,6 +13,7 @@ from linnet.include.net.request_sock import RequestSock
 from linnet.include.net.sock import Sock
 from linnet.include.net.tcp import TcpSock
 from linnet.net.ipv4.tcp_info import tcp_get_info
+from linnet.net.ipv4.tcp_ipv4_proc import tcp_socks
 
 STATES = (
     '',
@@ -33,16 +34,7 @@ STATES = (
 
 def tcp_sockets(net: Net) -> list[Sock]:
     """Every TCP socket of a host that has a port: listeners first, then connections, by port."""
-    hashinfo = net.ipv4.tcp_hashinfo
-    if hashinfo is None:
-        return []
-    found: list[Sock] = [sk for listeners in hashinfo.lhash.values() for sk in listeners]
-    for first in hashinfo.ehash.values():
-        sk: Sock | None = first
-        while sk is not None:
-            found.append(sk)
-            sk = sk.sk_hash_next
-    return sorted(found, key=lambda sk: (sk.sk_state != 10, sk.sk_num, sk.sk_daddr, sk.sk_v6_daddr, sk.sk_dport))
+    return sorted(tcp_socks(net), key=lambda sk: (sk.sk_state != 10, sk.sk_num, sk.sk_daddr, sk.sk_v6_daddr, sk.sk_dport))
 
 
 def bits(rate: float) -> str:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 from mypy_extensions import i64
 
 from linnet.include.linux.ipv6 import Ipv6Devconf
-from linnet.include.linux.skbuff import SkBuffHead
 from linnet.kernel.timer import TimerList
 
 if TYPE_CHECKING:
@@ -53,7 +52,6 @@ class Inet6Ifaddr:
     def __init__(self, idev: Inet6Dev, addr: int, prefix_len: i64) -> None:
         self.idev: Inet6Dev = idev
         self.addr: int = addr
-        self.peer_addr: int = 0
         self.prefix_len: i64 = prefix_len
         self.scope: i64 = 0  # IPV6_ADDR_LOOPBACK: of this host, _LINKLOCAL, _SITELOCAL, 0: global
         self.flags: i64 = 0  # IFA_F_*
@@ -68,7 +66,6 @@ class Inet6Ifaddr:
         self.rt: Fib6Info | None = None  # the host route to it, in table local
         self.rt_inserted: bool = False
         self.rt_priority: i64 = 0
-        self.tokenized: bool = False
         self.ifpub: Inet6Ifaddr | None = None  # of a temporary address: the public one beside which it was made
         self.regen_count: i64 = 0
 
@@ -125,7 +122,6 @@ class Inet6Dev:
         self.mc_qrv: i64 = 2
         self.mc_dad_count: i64 = 0
         self.mc_dad_timer: TimerList | None = None
-        self.mc_report_queue: SkBuffHead = SkBuffHead()
         self.tstamp: i64 = 0  # jiffies of the last change
         self.desync_factor: i64 = 0xFFFFFFFF  # seconds: how much earlier than others this host ends its temporary addresses
         self.token: int = 0

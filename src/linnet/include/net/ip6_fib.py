@@ -86,7 +86,6 @@ class Fib6Info:
         self.expires: i64 = 0  # jiffies with RTF_EXPIRES
         self.pref: i64 = 0  # router preference (RFC 4191): 0 medium, 1 high, 3 low
         self.fib6_destroying: bool = False
-        self.should_flush: bool = False
         self.rt_cache: Rt6Info | None = None  # the route made of it last (Linux: one a CPU)
 
 
@@ -140,7 +139,6 @@ class Rt6Info(DstEntry):
         self.rt6i_sernum: i64 = dev.net.ipv6.fib6_sernum  # the generation of the tables it was made in
         self.rt6i_dst: int = 0
         self.rt6i_dst_len: i64 = 128
-        self.rt6i_src: int = 0
         self.rt6i_prefsrc: int = 0
         self.rt6i_gateway: int = 0
         self.rt6i_flags: i64 = 0

@@ -98,6 +98,12 @@ def ipv6_addr_v4mapped(addr: int) -> bool:
     return (addr >> 32) == 0xFFFF
 
 
+def ipv6_addr_hash(addr: int) -> i64:
+    """32 bits of an address, all of its bits in them, for hashes that are keyed elsewhere.  Linux: include/net/ipv6.h."""
+    addr ^= addr >> 64
+    return i64((addr ^ (addr >> 32)) & 0xFFFFFFFF)
+
+
 def ipv6_addr_set_v4mapped(addr: i64) -> int:
     """::ffff:a.b.c.d of an IPv4 address.  Linux: include/net/ipv6.h."""
     return IPV6_MAPPED_PREFIX | int(addr)

@@ -10,6 +10,7 @@ from mypy_extensions import i64
 from linnet.include.linux.if_ether import ETH_P_IPV6
 from linnet.include.linux.netdevice import NetDevice, NetdevQueue, netdev_get_tx_queue
 from linnet.include.linux.skbuff import SkBuff
+from linnet.include.net.ipv6 import ipv6_addr_hash
 
 
 def flow_hash(net_secret: i64, saddr: i64, daddr: i64, ports: i64, protocol: i64) -> i64:
@@ -26,12 +27,6 @@ def flow_hash(net_secret: i64, saddr: i64, daddr: i64, ports: i64, protocol: i64
     return h ^ (h >> 16)
 
 
-def flow_fold6(addr: int) -> i64:
-    """32 bits of an IPv6 address, all of its bits in them."""
-    addr ^= addr >> 64
-    return i64((addr ^ (addr >> 32)) & 0xFFFFFFFF)
-
-
 def skb_get_hash(skb: SkBuff, net_secret: i64) -> i64:
     """The packet's flow hash, computed once.  Linux: include/linux/skbuff.h."""
     h = skb.hash
@@ -39,8 +34,8 @@ def skb_get_hash(skb: SkBuff, net_secret: i64) -> i64:
         saddr = skb.saddr
         daddr = skb.daddr
         if skb.protocol == ETH_P_IPV6:
-            saddr = flow_fold6(skb.saddr6)
-            daddr = flow_fold6(skb.daddr6)
+            saddr = ipv6_addr_hash(skb.saddr6)
+            daddr = ipv6_addr_hash(skb.daddr6)
         h = flow_hash(net_secret, saddr, daddr, (skb.sport << 16) | skb.dport, skb.ip_protocol) | 1
         skb.hash = h
     return h

@@ -479,13 +479,14 @@ def _nh_text(net: Net, nh: FibNh) -> str:
     return text
 
 
-def _nh_flags_text(nh: FibNh) -> str:
+def nh_flags_text(nh_flags: i64) -> str:
+    """The flags of a next hop of either family, as `ip route` prints them."""
     text = ''
-    if nh.nh_flags & RTNH_F_DEAD:
+    if nh_flags & RTNH_F_DEAD:
         text += ' dead'
-    if nh.nh_flags & RTNH_F_ONLINK:
+    if nh_flags & RTNH_F_ONLINK:
         text += ' onlink'
-    if nh.nh_flags & RTNH_F_LINKDOWN:
+    if nh_flags & RTNH_F_LINKDOWN:
         text += ' linkdown'
     return text
 
@@ -513,9 +514,9 @@ def fib_route_text(net: Net, network: int, plen: int, fa: FibAlias) -> str:
         if key in fi.fib_metrics:
             text += f' {name}{" lock" if lock & (1 << key) else ""} {fi.fib_metrics[key]}'
     if single:
-        return text + (_nh_flags_text(fi.fib_nh[0]) if fa.fa_type < RTN_BLACKHOLE else '')
+        return text + (nh_flags_text(fi.fib_nh[0].nh_flags) if fa.fa_type < RTN_BLACKHOLE else '')
     for nh in fi.fib_nh:
-        text += f' \n\tnexthop{_nh_text(net, nh)} weight {nh.nh_weight}{_nh_flags_text(nh)}'
+        text += f' \n\tnexthop{_nh_text(net, nh)} weight {nh.nh_weight}{nh_flags_text(nh.nh_flags)}'
     return text
 
 

@@ -16,8 +16,8 @@ MSEC: Final = 1_000_000
 class InetPeer:
     """Linux: struct inet_peer. Times in ns."""
 
-    def __init__(self, addr: i64) -> None:
-        self.addr: i64 = addr
+    def __init__(self, addr: int) -> None:
+        self.addr: int = addr
         self.rate_tokens: i64 = 0
         self.rate_last: i64 = -60_000_000_000  # as if silent for a minute: a new peer has its full burst
         self.n_redirects: i64 = 0
@@ -30,11 +30,8 @@ class InetPeerBase:
         self.peers: dict[int, InetPeer] = {}
 
 
-def inet_getpeer_v4(base: InetPeerBase, addr: i64, now: i64) -> InetPeer:
-    """The peer at addr, made where it is new; the oldest is forgotten where there are too many.
-
-    Linux: include/net/inetpeer.h.
-    """
+def inet_getpeer(base: InetPeerBase, addr: int, now: i64) -> InetPeer:
+    """The peer at addr, made where it is new; the oldest is forgotten where there are too many.  Linux: net/ipv4/inetpeer.c."""
     peer = base.peers.get(addr)
     if peer is None:
         if len(base.peers) >= PEER_MAX:
@@ -43,8 +40,20 @@ def inet_getpeer_v4(base: InetPeerBase, addr: i64, now: i64) -> InetPeer:
                 break
         peer = InetPeer(addr)
         peer.rate_last = now - 60_000_000_000
-        base.peers[int(addr)] = peer
+        base.peers[addr] = peer
     return peer
+
+
+def inet_getpeer_v4(base: InetPeerBase, addr: i64, now: i64) -> InetPeer:
+    """Linux: include/net/inetpeer.h."""
+    return inet_getpeer(base, int(addr), now)
+
+
+def inet_getpeer_v6(net: Net, addr: int) -> InetPeer:
+    """The same of IPv6, whose peers are the Net's: errors and redirects are limited together.  Linux: include/net/inetpeer.h."""
+    base = net.ipv6.peers
+    assert isinstance(base, InetPeerBase)
+    return inet_getpeer(base, addr, net.clock.now)
 
 
 def inet_peer_xrlim_allow(net: Net, peer: InetPeer, timeout: i64) -> bool:

@@ -112,8 +112,8 @@ def tcp_seq_line(net: Net, sk: Sock, i: int, addrs: str) -> str:
     return tcp_timewait_line(net, sk, i, addrs)
 
 
-def tcp_seq_socks(net: Net, family: i64 = AF_INET) -> list[Sock]:
-    """All socks of a family that segments can find: listeners first, then the rest."""
+def tcp_socks(net: Net) -> list[Sock]:
+    """All socks that segments can find, of both families: listeners first, then connections, requests and those in TIME_WAIT."""
     hashinfo = inet_hashinfo(net)
     found: list[Sock] = []
     for bucket in hashinfo.lhash.values():
@@ -123,7 +123,12 @@ def tcp_seq_socks(net: Net, family: i64 = AF_INET) -> list[Sock]:
         while sk is not None:
             found.append(sk)
             sk = sk.sk_hash_next
-    return [sk for sk in found if sk.sk_family == family]
+    return found
+
+
+def tcp_seq_socks(net: Net, family: i64 = AF_INET) -> list[Sock]:
+    """Those of one family."""
+    return [sk for sk in tcp_socks(net) if sk.sk_family == family]
 
 
 def tcp4_seq_show(net: Net) -> str:

@@ -90,7 +90,7 @@ from linnet.kernel.softirq import local_bh_disable, local_bh_enable
 from linnet.net.core.skbuff import consume_skb, kfree_skb_reason, pskb_may_pull, skb_checksum, skb_copy_bits
 from linnet.net.core.sock import sock_init_data
 from linnet.net.ipv4.icmp import icmp_global_allow
-from linnet.net.ipv4.inetpeer import InetPeer, inet_peer_xrlim_allow
+from linnet.net.ipv4.inetpeer import inet_getpeer_v6, inet_peer_xrlim_allow
 from linnet.net.ipv6.addrconf_saddr import ipv6_chk_addr
 from linnet.net.ipv6.anycast import ipv6_chk_acast_addr
 from linnet.net.ipv6.exthdrs_core import ipv6_skip_exthdr
@@ -101,7 +101,6 @@ from linnet.net.ipv6.ndisc import ndisc_rcv
 from linnet.net.ipv6.protocol import inet6_add_protocol
 from linnet.net.ipv6.route import ip6_dst_hoplimit, ip6_update_pmtu
 
-PEERS_MAX: Final = 65536
 FLOWLABEL_REFLECT_ICMPV6_ECHO_REPLIES: Final = 4
 
 # by code of "destination unreachable": errno, and 1 << 16 where it ends a connection
@@ -127,7 +126,6 @@ class Icmp6Control:
     def __init__(self, sk: RawSock) -> None:
         self.sk: RawSock = sk
         self.busy: bool = False  # a message is being built: what it provokes may not build another
-        self.peers: dict[int, InetPeer] = {}
 
 
 class Icmp6Protocol(NetProtocol):
@@ -192,20 +190,11 @@ def icmpv6_global_allow(net: Net, type: i64) -> bool:
     return True
 
 
-def icmpv6_xrlim_allow(net: Net, control: Icmp6Control, rt: Rt6Info, type: i64, daddr: int) -> bool:
+def icmpv6_xrlim_allow(net: Net, rt: Rt6Info, type: i64, daddr: int) -> bool:
     """May this peer be sent one more message of this type?  Linux: net/ipv6/icmp.c."""
     if icmpv6_mask_allow(net, type) or (rt.dev.flags & IFF_LOOPBACK) != 0:
         return True
-    peer = control.peers.get(daddr)
-    if peer is None:
-        if len(control.peers) >= PEERS_MAX:
-            for oldest in control.peers:
-                del control.peers[oldest]
-                break
-        peer = InetPeer(0)
-        peer.rate_last = net.clock.now - 60_000_000_000
-        control.peers[daddr] = peer
-    if inet_peer_xrlim_allow(net, peer, net.ipv6.sysctl_icmpv6_time):
+    if inet_peer_xrlim_allow(net, inet_getpeer_v6(net, daddr), net.ipv6.sysctl_icmpv6_time):
         return True
     ICMP6_INC_STATS(net, ICMP6_MIB_RATELIMITHOST)
     return False
@@ -282,7 +271,7 @@ def _icmp6_send_routed(net: Net, control: Icmp6Control, skb: SkBuff, dev: NetDev
     fl6.fl6_icmp_type = type
     fl6.fl6_icmp_code = code
     rt = ip6_dst_lookup_flow(net, control.sk, fl6, 0)
-    if rt is None or not icmpv6_xrlim_allow(net, control, rt, type, fl6.daddr):
+    if rt is None or not icmpv6_xrlim_allow(net, rt, type, fl6.daddr):
         return
     room = IPV6_MIN_MTU - IPV6_HLEN - ICMP6_HLEN
     header = bytes((int(type), int(code))) + b'\0\0' + (int(info) & 0xFFFFFFFF).to_bytes(4, 'big')
@@ -365,7 +354,7 @@ def icmpv6_echo_reply(net: Net, skb: SkBuff) -> i64:
         fl6.flowlabel = ip6_flowlabel(skb.head, skb.network_header)
     control.busy = True
     rt = ip6_dst_lookup_flow(net, control.sk, fl6, 0)
-    if rt is not None and icmpv6_xrlim_allow(net, control, rt, ICMPV6_ECHO_REPLY, fl6.daddr):
+    if rt is not None and icmpv6_xrlim_allow(net, rt, ICMPV6_ECHO_REPLY, fl6.daddr):
         ipc6 = Ipcm6Cookie()
         ipc6.tclass = skb.tos
         th = skb.transport_header

@@ -52,12 +52,12 @@ from linnet.include.net.snmp import (
 from linnet.kernel.errno import EINVAL, EMSGSIZE, ETIMEDOUT
 from linnet.net.core.gso import skb_gso_network_seglen
 from linnet.net.core.skbuff import kfree_skb_reason
-from linnet.net.ipv4.inetpeer import inet_peer_xrlim_allow
+from linnet.net.ipv4.inetpeer import inet_getpeer_v6, inet_peer_xrlim_allow
 from linnet.net.ipv6.exthdrs_core import ipv6_skip_exthdr
 from linnet.net.ipv6.ip6_input import ip6_input
 from linnet.net.ipv6.ip6_output_local import ip6_dst_mtu_maybe_forward
 from linnet.net.ipv6.ndisc import pndisc_is_router
-from linnet.net.ipv6.ndisc_send import REDIRECT_INTERVAL, ndisc_redirect_peer, ndisc_send_redirect
+from linnet.net.ipv6.ndisc_send import REDIRECT_INTERVAL, ndisc_send_redirect
 from linnet.net.ipv6.route_alloc import ip6_link_failure
 
 LINUX_FILE: Final = 'net/ipv6/ip6_output.c'
@@ -165,7 +165,7 @@ def ip6_forward_redirect(net: Net, skb: SkBuff, rt: Rt6Info) -> None:
 
     Linux: net/ipv6/ip6_output.c, ip6_forward.  RFC 4861, 8.2.
     """
-    if inet_peer_xrlim_allow(net, ndisc_redirect_peer(net, skb.daddr6), REDIRECT_INTERVAL):
+    if inet_peer_xrlim_allow(net, inet_getpeer_v6(net, skb.daddr6), REDIRECT_INTERVAL):
         ndisc_send_redirect(skb, rt6_nexthop(rt, skb.daddr6))
 
 

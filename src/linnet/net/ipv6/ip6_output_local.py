@@ -28,12 +28,12 @@ from linnet.include.net.dropreason import SKB_DROP_REASON_PKT_TOO_BIG
 from linnet.include.net.dst import RTAX_MTU, DstEntry, dst_metric_locked, dst_output_sk
 from linnet.include.net.flow import Flowi6
 from linnet.include.net.inet_sock import InetSock
-from linnet.include.net.ipv6 import Ipv6Txoptions
+from linnet.include.net.ipv6 import Ipv6Txoptions, ipv6_addr_hash
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.snmp import IP6_INC_STATS, IPSTATS_MIB_FRAGFAILS, IPSTATS_MIB_OUTREQUESTS
 from linnet.include.net.sock import Sock
 from linnet.kernel.errno import EMSGSIZE
-from linnet.net.core.flow_dissector import flow_fold6, flow_hash
+from linnet.net.core.flow_dissector import flow_hash
 from linnet.net.core.skbuff import kfree_skb_reason
 from linnet.net.ipv6.datagram import ipv6_local_error
 from linnet.net.ipv6.exthdrs import ipv6_first_hop, ipv6_push_frag_opts, ipv6_push_nfrag_opts
@@ -126,7 +126,7 @@ def skb_get_hash_flowi6(net: Net, skb: SkBuff, fl6: Flowi6) -> i64:
     h = skb.hash
     if h == 0:
         ports = (fl6.fl6_sport << 16) | fl6.fl6_dport | (fl6.fl6_icmp_type << 24) | (fl6.fl6_icmp_code << 16)
-        h = flow_hash(net.hash_mix, flow_fold6(fl6.saddr), flow_fold6(fl6.daddr), ports, fl6.flowi6_proto) | 1
+        h = flow_hash(net.hash_mix, ipv6_addr_hash(fl6.saddr), ipv6_addr_hash(fl6.daddr), ports, fl6.flowi6_proto) | 1
         skb.hash = h
     return h
 

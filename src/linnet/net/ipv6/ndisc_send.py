@@ -50,7 +50,7 @@ from linnet.include.net.snmp import (
 from linnet.net.core.neighbour import __neigh_lookup
 from linnet.net.core.skbuff import alloc_skb, kfree_skb_reason, skb_copy_bits
 from linnet.net.core.sock import sock_init_data
-from linnet.net.ipv4.inetpeer import PEER_MAX, InetPeer, inet_peer_xrlim_allow
+from linnet.net.ipv4.inetpeer import inet_getpeer_v6, inet_peer_xrlim_allow
 from linnet.net.ipv6.addrconf_saddr import ipv6_dev_get_saddr, ipv6_get_ifaddr, ipv6_get_lladdr
 from linnet.net.ipv6.ndisc_opts import (
     NA_OVERRIDE,
@@ -244,7 +244,7 @@ def ndisc_send_redirect(skb: SkBuff, target: int) -> None:
     rt = ip6_route_output(net, None, icmpv6_flow_init(NDISC_REDIRECT, saddr, sender, dev.ifindex))
     if rt.error != 0 or (rt.rt6i_flags & RTF_GATEWAY) != 0:
         return
-    if not inet_peer_xrlim_allow(net, ndisc_redirect_peer(net, sender), REDIRECT_INTERVAL):
+    if not inet_peer_xrlim_allow(net, inet_getpeer_v6(net, sender), REDIRECT_INTERVAL):
         return
     options = b''
     tbl = net.ipv6.nd_tbl
@@ -261,28 +261,3 @@ def ndisc_send_redirect(skb: SkBuff, target: int) -> None:
     message = (ndisc_head(NDISC_REDIRECT) + in6_bytes(target) + in6_bytes(daddr) + options
                + bytes([ND_OPT_REDIRECT_HDR, size >> 3, 0, 0, 0, 0, 0, 0]) + quoted)
     ndisc_send_skb(dev, rt, message, sender, saddr)
-
-
-class NdiscPeers:
-    """Who was sent redirects, by address."""
-
-    def __init__(self) -> None:
-        self.peers: dict[int, InetPeer] = {}
-
-
-def ndisc_redirect_peer(net: Net, addr: int) -> InetPeer:
-    """What is remembered of a host that redirects went to; the oldest is forgotten where there are too many."""
-    base = net.ipv6.peers
-    if not isinstance(base, NdiscPeers):
-        base = NdiscPeers()
-        net.ipv6.peers = base
-    peer = base.peers.get(addr)
-    if peer is None:
-        if len(base.peers) >= PEER_MAX:
-            for oldest in base.peers:
-                del base.peers[oldest]
-                break
-        peer = InetPeer(0)
-        peer.rate_last = net.clock.now - 60_000_000_000
-        base.peers[addr] = peer
-    return peer

@@ -5,9 +5,9 @@ from __future__ import annotations
 from linnet.include.linux.socket import AF_INET6
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.snmp import ICMP6_NAMES, ICMP6_TYPE_NAMES, MIB6_NAMES
-from linnet.include.net.sock import Sock
 from linnet.include.net.tcp_states import TCP_NEW_SYN_RECV, TCP_TIME_WAIT
 from linnet.net.ipv4.inet_fragment import Fqdir
+from linnet.net.ipv4.tcp_ipv4_proc import tcp_seq_socks
 
 
 def snmp6_fields(net: Net) -> list[tuple[str, int]]:
@@ -33,19 +33,7 @@ def snmp6_seq_show(net: Net) -> str:
 
 def tcp6_inuse(net: Net) -> int:
     """TCP sockets of AF_INET6 that a program holds or held."""
-    hashinfo = net.ipv4.tcp_hashinfo
-    if hashinfo is None:
-        return 0
-    count = 0
-    for head in hashinfo.ehash.values():
-        sk: Sock | None = head
-        while sk is not None:
-            if sk.sk_family == AF_INET6 and sk.sk_state != TCP_TIME_WAIT and sk.sk_state != TCP_NEW_SYN_RECV:
-                count += 1
-            sk = sk.sk_hash_next
-    for socks in hashinfo.lhash.values():
-        count += sum([1 for sk2 in socks if sk2.sk_family == AF_INET6])
-    return count
+    return sum([1 for sk in tcp_seq_socks(net, AF_INET6) if sk.sk_state != TCP_TIME_WAIT and sk.sk_state != TCP_NEW_SYN_RECV])
 
 
 def sockstat6_seq_show(net: Net) -> str:

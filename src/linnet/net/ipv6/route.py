@@ -55,6 +55,7 @@ from linnet.include.net.ipv6 import (
 from linnet.include.net.net_namespace import Net
 from linnet.kernel.errno import EACCES, EEXIST, EHOSTUNREACH, EINVAL, ENETDOWN, ENODEV, ENOENT, ESRCH
 from linnet.net.core.neighbour import neigh_ifdown
+from linnet.net.ipv4.inetpeer import InetPeerBase
 from linnet.net.ipv6.addrconf_saddr import ipv6_chk_addr, ipv6_get_ifaddr
 from linnet.net.ipv6.ip6_fib import (
     NLM_F_APPEND,
@@ -95,6 +96,7 @@ RTPROT_RA: Final = 9
 
 def ip6_route_init(net: Net) -> None:
     """Make the tables, and say what routes that lead nowhere do.  Linux: net/ipv6/route.c."""
+    net.ipv6.peers = InetPeerBase()
     ip6_alloc_init(net)
     fib6_init(net)
 

@@ -7,9 +7,9 @@ from typing import Final
 from linnet.include.linux.in6 import in6_ntop
 from linnet.include.net.dst import RTAX_LOCK
 from linnet.include.net.ip6_fib import RT6_TABLE_MAIN, RTF_EXPIRES, RTF_GATEWAY, Fib6Info, Fib6Nh, Rt6Info
-from linnet.include.net.ip_fib import RTN_LOCAL, RTN_UNICAST, RTNH_F_DEAD, RTNH_F_LINKDOWN, RTNH_F_ONLINK
+from linnet.include.net.ip_fib import RTN_LOCAL, RTN_UNICAST
 from linnet.include.net.net_namespace import Net
-from linnet.net.ipv4.fib_frontend import RTN_NAMES, RTPROT_NAMES
+from linnet.net.ipv4.fib_frontend import RTN_NAMES, RTPROT_NAMES, nh_flags_text
 from linnet.net.ipv4.fib_semantics import fib_metric_names
 from linnet.net.ipv6.ip6_fib import NSEC_PER_SEC, fib6_get_table, fib6_walk
 
@@ -20,17 +20,6 @@ PREF_NAMES: Final = {0: 'medium', 1: 'high', 3: 'low'}
 def _nh_text(nh: Fib6Nh) -> str:
     text = f' via {in6_ntop(nh.gw)}' if nh.gw != 0 else ''
     return f'{text} dev {nh.dev.name}'
-
-
-def _nh_flags_text(nh: Fib6Nh) -> str:
-    text = ''
-    if nh.nh_flags & RTNH_F_DEAD:
-        text += ' dead'
-    if nh.nh_flags & RTNH_F_ONLINK:
-        text += ' onlink'
-    if nh.nh_flags & RTNH_F_LINKDOWN:
-        text += ' linkdown'
-    return text
 
 
 def fib6_route_text(net: Net, f6i: Fib6Info) -> str:
@@ -47,7 +36,7 @@ def fib6_route_text(net: Net, f6i: Fib6Info) -> str:
         text += f' src {in6_ntop(f6i.fib6_prefsrc)}'
     text += f' metric {f6i.fib6_metric}'
     if single:
-        text += _nh_flags_text(f6i.fib6_nh)
+        text += nh_flags_text(f6i.fib6_nh.nh_flags)
     if f6i.fib6_flags & RTF_EXPIRES:
         left = int(f6i.expires - net.clock.jiffies())
         text += f' expires {left // 1000 if left >= 0 else -(-left // 1000)}sec'  # cut, not rounded down
@@ -114,5 +103,5 @@ def fib6_dump(net: Net, table: int = 254) -> str:
             upto = hops[-1]
             for hop in hops:
                 nh = hop.fib6_nh
-                text += f'\tnexthop{_nh_text(nh)} weight {nh.weight}{_nh_flags_text(nh)} \n'
+                text += f'\tnexthop{_nh_text(nh)} weight {nh.weight}{nh_flags_text(nh.nh_flags)} \n'
     return text

@@ -12,7 +12,7 @@ from mypy_extensions import i64
 
 from linnet.include.linux.socket import AF_INET6
 from linnet.include.net.inet_sock import UdpSock
-from linnet.include.net.ipv6 import ipv6_addr_is_multicast
+from linnet.include.net.ipv6 import ipv6_addr_hash, ipv6_addr_is_multicast
 from linnet.include.net.net_namespace import Net
 from linnet.include.net.sock import Sock
 from linnet.include.net.tcp_states import TCP_ESTABLISHED
@@ -47,15 +47,11 @@ def compute_score(sk: Sock, saddr: int, sport: i64, daddr: int, dif: i64) -> i64
     return score
 
 
-def ipv6_fold32(addr: int) -> i64:
-    """An address as 32 bits, for a hash.  Linux: include/net/ipv6.h, ipv6_addr_hash."""
-    return i64((addr ^ (addr >> 32) ^ (addr >> 64) ^ (addr >> 96)) & 0xFFFFFFFF)
-
-
 def udp6_ehashfn(net: Net, laddr: int, lport: i64, faddr: int, fport: i64) -> i64:
     """The keyed hash of a flow, u32.  Linux: net/ipv6/udp.c."""
-    ports = (lport << 16) | fport
-    return i64(siphash_3u32(int(net.hash_mix), 0x75647036686173, ipv6_fold32(laddr), ipv6_fold32(faddr), ports) & 0xFFFFFFFF)
+    near = ipv6_addr_hash(laddr)
+    far = ipv6_addr_hash(faddr)
+    return i64(siphash_3u32(int(net.hash_mix), 0x75647036686173, near, far, (lport << 16) | fport) & 0xFFFFFFFF)
 
 
 def __udp6_lib_lookup(net: Net, saddr: int, sport: i64, daddr: int, dport: i64, dif: i64) -> UdpSock | None:

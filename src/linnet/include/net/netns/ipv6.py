@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from linnet.include.net.dst import DstInput, DstOutput
     from linnet.include.net.if_inet6 import Inet6Ifaddr
     from linnet.include.net.inet_sock import InetProtosw
-    from linnet.include.net.ip6_fib import Fib6Info, Fib6Table, Rt6Info
+    from linnet.include.net.ip6_fib import Fib6Table, Rt6Info
     from linnet.include.net.neighbour import NeighTable
     from linnet.include.net.protocol import NetProtocol, PingCallbacks, RawCallbacks
     from linnet.include.net.sock import Proto, Sock
@@ -89,7 +89,7 @@ class NetnsIpv6:
         self.raw_v6_hash: dict[int, list[Sock]] = {}  # next header -> sockets
         self.raw_callbacks: RawCallbacks | None = None
         self.ping_callbacks: PingCallbacks | None = None
-        self.peers: object = None  # net/ipv6/ndisc_send.py: who was sent redirects, and how many of late
+        self.peers: object = None  # net/ipv4/inetpeer.py: who was sent errors and redirects, and how many of late
         self.addr_chk_work: TimerList | None = None  # when the next address is deprecated or ends
         self.inet6_addr_lst: dict[int, list[Inet6Ifaddr]] = {}  # local address -> where it is
         self.fib6_main_tbl: Fib6Table | None = None
@@ -100,19 +100,12 @@ class NetnsIpv6:
         self.router_prober: RouterProber = RouterProber()
         self.sysctl_multipath_hash_policy: i64 = 0
         self.multipath_hash_key: i64 = 0
-        self.fib6_null_entry: Fib6Info | None = None
         self.ip6_null_entry: Rt6Info | None = None
-        self.ip6_prohibit_entry: Rt6Info | None = None
-        self.ip6_blk_hole_entry: Rt6Info | None = None
         self.nd_tbl: NeighTable | None = None
         self.ip6_frags: object = None  # net/ipv6/reassembly.py
-        self.ip6_ident: i64 = 0
-        self.ip6_idents_secret: i64 = 0
-        self.flowlabel_secret: i64 = 0
         self.icmp6: object = None  # net/ipv6/icmp.py: its rate limits
         self.icmp6_sender: Icmp6Sender = Icmp6Sender()
         self.ndisc_sk: Sock | None = None
-        self.igmp_sk: Sock | None = None
         # the output and input functions of routes, registered by the files that implement them
         self.ip6_output: DstOutput | None = None
         self.ip6_pkt_discard_out: DstOutput | None = None
